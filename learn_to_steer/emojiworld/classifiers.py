@@ -1,0 +1,144 @@
+"""EmojiWorld's relation classifiers: which there are, how each is trained, and the ablation that chose the layers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from ..checkpoint import save_classifier
+from ..classifier import ClassifierCard, OfficialConfig, RelationClassifier, RelationReader
+from ..dataset import RecordedMaps
+from ..hosts.diffusers import attention_layers
+from ..objectives import LearnedObjective
+from ..steering import SteeringPlan
+from ..symmetric import SymmetricConfig, SymmetricRelationClassifier
+from ..training import FitOptions, FitReport, LeakageReport, fit, leakage
+from . import FAMILY, STEPS, WEIGHTS, load_pipeline
+from .obedience import Setting, position_cases, run, summarise
+from .relation_data import TRAINED_STEPS, recorded_parts, trained_sigmas
+from .world import DIRECTIONS
+
+Kind = Literal["symmetric", "mean", "official"]
+
+CHOSEN_LAYERS = ("up.0.0", "up.0.1")
+"""What the shipped symmetric and mean-map classifiers read; see the ablation."""
+
+LAYER_SETS: dict[str, tuple[str, ...] | None] = {
+    "all": None,
+    "down + mid": ("down.0.0", "down.1.0", "mid.0"),
+    "down.0": ("down.0.0",),
+    "down.1": ("down.1.0",),
+    "mid": ("mid.0",),
+    "up.0 (8 x 8)": ("up.0.0", "up.0.1"),
+    "up.0.1": ("up.0.1",),
+    "up.1 (16 x 16)": ("up.1.0", "up.1.1"),
+    "up to up.0": ("down.0.0", "down.1.0", "mid.0", "up.0.0", "up.0.1"),
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fitted classifier and how it did on pairs of objects that it has not seen."""
+
+    classifier: RelationReader
+    fit: FitReport
+    test: LeakageReport
+
+
+def build(kind: Kind, layers: tuple[str, ...] | None, pipe) -> RelationReader:
+    """An untrained classifier. "official": the published architecture with the sizes of its SD configuration."""
+    present = attention_layers(pipe.unet)
+    card = ClassifierCard(
+        relations=tuple(d.value for d in DIRECTIONS),
+        channels=sum(layer.heads for layer in present if layers is None or layer.name in layers),
+        map_size=16 if kind == "official" else 8,
+        layers=layers,
+        timesteps=TRAINED_STEPS,
+        num_timesteps=STEPS,
+        sigmas=trained_sigmas(pipe),
+        family=FAMILY,
+        renormalise="always",
+    )
+    if kind == "official":
+        return RelationClassifier(card, OfficialConfig())
+    return SymmetricRelationClassifier(card, SymmetricConfig(mix="mean" if kind == "mean" else "learnt"))
+
+
+def train(
+    kind: Kind,
+    layers: tuple[str, ...] | None,
+    parts: dict[str, RecordedMaps],
+    pipe,
+    wrong_words: bool = True,
+    seed: int = 0,
+) -> Trained:
+    """Fit one classifier. ``wrong_words=False`` leaves the samples under wrong words out of the training."""
+    import torch
+
+    torch.manual_seed(seed)
+    classifier = build(kind, layers, pipe)
+    kept = parts["train"] if wrong_words else parts["train"].where(parts["train"].right_words)
+    validation = parts["validation"]
+    validation = validation if wrong_words else validation.where(validation.right_words)
+    options = FitOptions(learning_rate=1e-4 if kind == "official" else 1e-3, seed=seed)
+    report = fit(classifier, kept, validation, options)
+    return Trained(classifier, report, leakage(classifier, parts["test"]))
+
+
+def train_shipped(weights: Path, destination: Path, work: Path, scenes: int = 3000) -> dict[str, Trained]:
+    """Record the maps (once), fit the three classifiers and write them with their figures to ``destination``."""
+    parts = recorded_parts(weights, work, scenes)
+    pipe = load_pipeline(weights)
+    destination.mkdir(parents=True, exist_ok=True)
+    wanted: dict[str, tuple[Kind, tuple[str, ...] | None]] = {
+        "emojiworld-symmetric": ("symmetric", CHOSEN_LAYERS),
+        "emojiworld-mean": ("mean", CHOSEN_LAYERS),
+        "emojiworld-official": ("official", None),
+    }
+    results = {}
+    for name, (kind, layers) in wanted.items():
+        result = train(kind, layers, parts, pipe)
+        about = {"architecture": kind, "samples": len(parts["train"]), "fit": asdict(result.fit)}
+        about |= {"unseen pairs": asdict(result.test)}
+        result.classifier.card = replace(result.classifier.card, about=json.dumps(about))
+        save_classifier(result.classifier, destination / f"{name}.safetensors")
+        results[name] = result
+    return results
+
+
+def ablate(
+    work: Path, weights: Path = WEIGHTS, scenes: int = 3000, images: int = 88, seed: int = 0
+) -> list[dict[str, object]]:
+    """Which layers carry position, and which classifier steers best? One row per classifier: what it reads, how well
+    on unseen pairs under right and wrong words, and the relation accuracy to which the plan "fast" steers with it.
+    """
+    parts = recorded_parts(weights, work, scenes)
+    pipe = load_pipeline(weights)
+    cases = position_cases("test", images, seed)
+    rows = []
+    variants: list[tuple[str, Kind, tuple[str, ...] | None, bool]] = [
+        (f"symmetric, {name}", "symmetric", layers, True) for name, layers in LAYER_SETS.items()
+    ]
+    variants += [
+        ("mean map, all", "mean", None, True),
+        ("mean map, up.0 (8 x 8)", "mean", CHOSEN_LAYERS, True),
+        ("official, all", "official", None, True),
+        ("official, all, right words only", "official", None, False),
+        ("symmetric, all, right words only", "symmetric", None, False),
+    ]
+    settings = [Setting("plain", None, None)]
+    trained = {}
+    for name, kind, layers, wrong_words in variants:
+        trained[name] = train(kind, layers, parts, pipe, wrong_words)
+        settings.append(Setting(name, LearnedObjective(trained[name].classifier), SteeringPlan.preset("fast")))
+    outcome = summarise(run(pipe, cases, settings, work / "ablation"))
+    for setting in settings:
+        row: dict[str, object] = {"classifier": setting.name}
+        if setting.name in trained:
+            test = trained[setting.name].test
+            row |= {"right": test.right, "wrong": test.wrong, "follows": test.follows_wrong_word}
+        row |= {k: outcome[setting.name][k] for k in ("relation", "given_present", "present", "cost")}
+        rows.append(row)
+    return rows

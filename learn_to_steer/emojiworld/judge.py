@@ -1,0 +1,103 @@
+"""The independent judge: a small segmenter that finds the emoji of a picture. Trained on rendered scenes only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from scipy import ndimage
+from torch import Tensor, nn
+
+from .world import IMAGE_SIZE, OBJECTS
+
+STRIDE = 4
+"""Pixels of the picture per cell of the judge's segmentation."""
+
+MIN_CELLS = 24
+"""Smallest area of a found object in cells (a sprite covers 60 to 180)."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One object that the judge sees: name, (centre x, centre y, width, height) in pixels, mean confidence."""
+
+    name: str
+    box: tuple[float, float, float, float]
+    confidence: float
+
+
+class Judge(nn.Module):
+    """(B, 3, 128, 128) pictures in [-1, 1] -> logits (B, objects + 1, 32, 32); class 0 is the background."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+
+        def block(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+            conv = nn.Conv2d(inputs, outputs, 3, stride, dilation, dilation, bias=False)
+            return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+        self.net = nn.Sequential(
+            block(3, width, 2),
+            block(width, 2 * width, 2),
+            block(2 * width, 2 * width),
+            block(2 * width, 2 * width, dilation=2),
+            block(2 * width, 2 * width, dilation=4),
+            block(2 * width, 2 * width, dilation=2),
+            block(2 * width, 2 * width),
+            nn.Conv2d(2 * width, len(OBJECTS) + 1, 1),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits per cell, see the class."""
+        return self.net(images)
+
+
+def load_judge(folder: Path) -> Judge:
+    """The trained judge of ``folder/judge.safetensors``, in evaluation mode."""
+    judge = Judge()
+    judge.load_state_dict({k: v.float() for k, v in load_file(folder / "judge.safetensors").items()})
+    return judge.eval()
+
+
+@torch.no_grad()
+def find_objects(judge: Judge, images: np.ndarray) -> list[list[Found]]:
+    """What stands where: ``images`` uint8 (B, 128, 128, 3) -> for each picture its objects, duplicates included.
+
+    Cells go to their most probable class, except that the object classes of one connected blob are first settled
+    by vote: a blob counts once, as the class with the most probability in it.
+    """
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
+    probabilities = judge(pixels).softmax(dim=1).numpy()
+    return [_blobs(p) for p in probabilities]
+
+
+def _blobs(probability: np.ndarray) -> list[Found]:
+    found = []
+    best = probability.argmax(axis=0)
+    for index, name in enumerate(OBJECTS, start=1):
+        labels, count = ndimage.label(best == index, structure=np.ones((3, 3)))
+        for region, where in enumerate(ndimage.find_objects(labels), start=1):
+            mask = labels[where] == region
+            if mask.sum() < MIN_CELLS:
+                continue
+            rows, columns = where
+            box = (
+                (columns.start + columns.stop) / 2 * STRIDE,
+                (rows.start + rows.stop) / 2 * STRIDE,
+                float((columns.stop - columns.start) * STRIDE),
+                float((rows.stop - rows.start) * STRIDE),
+            )
+            found.append(Found(name, box, float(probability[index][where][mask].mean())))
+    return found
+
+
+def cell_labels(boxes_and_masks: list[tuple[int, np.ndarray]]) -> np.ndarray:
+    """Class per cell (32 x 32, int64) from (class index, sprite coverage 128 x 128 in 0..1) pairs."""
+    labels = np.zeros((IMAGE_SIZE // STRIDE, IMAGE_SIZE // STRIDE), np.int64)
+    for index, coverage in boxes_and_masks:
+        cells = coverage.reshape(labels.shape[0], STRIDE, labels.shape[1], STRIDE).mean(axis=(1, 3))
+        labels[cells > 0.5] = index
+    return labels

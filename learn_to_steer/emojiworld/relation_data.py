@@ -1,0 +1,125 @@
+"""Maps for EmojiWorld's relation classifiers: rendered scenes, noised to the trained levels, under right and wrong words.
+
+Plain noising and one forward pass stand in for inversion; measured to steer as well (see the ablation).
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ..attention import MapStack
+from ..dataset import RecordedMaps, concatenate
+from ..hosts.diffusers import unet_reading
+from ..tokens import encoder_of, find_words, locate, token_weights
+from . import STEPS, load_pipeline
+from .render import aspects
+from .training import scene_pixels, to_tensor
+from .world import DIRECTIONS, OBJECTS, PHRASES, article, holds, sample_scene
+
+TRAINED_STEPS = tuple(range(10))
+"""Step indices of the 20-step schedule at which maps are recorded: its first half."""
+
+Pair = tuple[str, str]
+
+
+def object_pairs(part: str, seed: int = 2602) -> list[Pair]:
+    """Unordered pairs of objects: "train" (36), "validation" (8) or "test" (22); no pair is in two parts.
+
+    The test pairs are never seen by a classifier, in training or in its early stopping.
+    """
+    pairs = list(itertools.combinations(OBJECTS, 2))
+    order = [pairs[i] for i in np.random.default_rng(seed).permutation(len(pairs))]
+    return {"test": order[:22], "validation": order[22:30], "train": order[30:]}[part]
+
+
+@torch.no_grad()
+def record(pipe, pairs: list[Pair], scenes: int, seed: int, batch: int = 32) -> RecordedMaps:
+    """Two samples per scene, one under the true relation word and one under a wrong one; same noise, same step.
+
+    Scenes in which not exactly one of the four relations holds are left out.
+    """
+    rng = np.random.default_rng((seed, 4711))
+    parts = []
+    with tqdm(total=scenes, desc="record maps") as bar:
+        for start in range(0, scenes, batch):
+            size = min(batch, scenes - start)
+            parts.append(_record_batch(pipe, pairs, size, rng))
+            bar.update(size)
+    return concatenate(parts)
+
+
+def _record_batch(pipe, pairs: list[Pair], size: int, rng: np.random.Generator) -> RecordedMaps:
+    pictures, names, relations = [], [], []
+    while len(pictures) < size:
+        pair = pairs[rng.integers(len(pairs))]
+        subject, reference = pair if rng.random() < 0.5 else pair[::-1]
+        scene, picture = scene_pixels(rng, sample_scene(rng, names=(subject, reference), aspect=aspects()))
+        a, b = scene.objects
+        fitting = [i for i, relation in enumerate(DIRECTIONS) if holds(a.box, relation, b.box)]
+        if len(fitting) == 1:
+            pictures.append(picture)
+            names.append((subject, reference))
+            relations.append(fitting[0])
+    true = torch.tensor(relations)
+    wrong = (true + torch.from_numpy(rng.integers(1, 4, size=size))) % 4
+    steps = torch.from_numpy(rng.choice(TRAINED_STEPS, size=size))
+    latents = pipe.vae.encode(to_tensor(pictures)).latent_dist.mean * pipe.vae.config.scaling_factor
+    noise = torch.from_numpy(rng.standard_normal(latents.shape, dtype=np.float32))
+    timesteps = schedule_timesteps(pipe)[steps]
+    noisy = pipe.scheduler.add_noise(latents, noise, timesteps)
+    phrase = rng.integers(3)
+    recorded = []
+    for worded in (true, wrong):
+        prompts = [
+            f"{article(a)} {PHRASES[DIRECTIONS[w]][phrase]} {article(b)}"
+            for (a, b), w in zip(names, worded.tolist(), strict=True)
+        ]
+        stack = read_maps(pipe, noisy, timesteps, prompts, names)
+        half = MapStack(stack.layers, tuple(m.half() for m in stack.maps))
+        recorded.append(RecordedMaps(half, tuple(d.value for d in DIRECTIONS), true, worded, steps))
+    return concatenate(recorded)
+
+
+def schedule_timesteps(pipe) -> Tensor:
+    """Diffusion times of the 20-step schedule, (20,) int64, noisiest first."""
+    scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config)
+    scheduler.set_timesteps(STEPS)
+    return scheduler.timesteps
+
+
+def trained_sigmas(pipe) -> tuple[float, ...]:
+    """Noise levels sqrt(1 - abar) / sqrt(abar) of ``TRAINED_STEPS``."""
+    alpha = pipe.scheduler.alphas_cumprod[schedule_timesteps(pipe)[list(TRAINED_STEPS)]]
+    return tuple((((1 - alpha) / alpha) ** 0.5).tolist())
+
+
+def read_maps(pipe, noisy: Tensor, timesteps: Tensor, prompts: list[str], names: list[Pair]) -> MapStack:
+    """Maps of both objects on every layer, one forward pass. ``noisy`` (B, 4, 16, 16), ``timesteps`` (B,)."""
+    length = pipe.tokenizer.model_max_length
+    encode = encoder_of(pipe.tokenizer)
+    positions = [
+        [locate(encode, prompt, find_words(prompt, name), length) for name in pair]
+        for prompt, pair in zip(prompts, names, strict=True)
+    ]
+    context = pipe.encode_prompt(prompts, "cpu", 1, False)[0]
+    return unet_reading(pipe.unet, noisy, timesteps, context, token_weights(positions, length))
+
+
+def recorded_parts(folder: Path, work: Path, scenes: int = 3000) -> dict[str, RecordedMaps]:
+    """The recorded maps of the three parts, read from ``work`` where they are there already."""
+    work.mkdir(parents=True, exist_ok=True)
+    pipe = None
+    parts = {}
+    for seed, (part, count) in enumerate({"train": scenes, "validation": scenes // 6, "test": scenes // 3}.items()):
+        file = work / f"maps-{part}.safetensors"
+        if not file.exists():
+            pipe = pipe or load_pipeline(folder)
+            record(pipe, object_pairs(part), count, seed).save(file)
+        parts[part] = RecordedMaps.load(file)
+    return parts

@@ -1,0 +1,300 @@
+"""Training of EmojiWorld's models. Each function resumes from its checkpoint and ends by writing fp16 safetensors.
+
+Order: autoencoder, judge, generator (UNet and text encoder together). Progress is logged to ``<work>/<name>.log``.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageFilter
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from .judge import Judge, cell_labels
+from .models import build_autoencoder, build_scheduler, build_text_encoder, build_unet, write_tokenizer
+from .render import aspects, render, sprites
+from .world import IMAGE_SIZE, OBJECTS, Scene, sample_caption, sample_scene
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """Where a training keeps its state, how long it is, and on what it runs.
+
+    ``steps`` is the whole length; a run that finds a checkpoint of step k goes on from there.
+    """
+
+    work: Path
+    steps: int
+    batch: int
+    learning_rate: float
+    device: str = "cpu"
+    seed: int = 0
+    save_every: int = 500
+    minutes: float = math.inf
+    """Stop (and save) after this time; the learning-rate schedule then follows the clock instead of the steps."""
+
+
+def scene_pixels(rng: np.random.Generator, scene: Scene | None = None) -> tuple[Scene, np.ndarray]:
+    """A scene and its picture, uint8 (128, 128, 3)."""
+    scene = scene or sample_scene(rng, aspect=aspects())
+    return scene, render(scene)
+
+
+def to_tensor(images: np.ndarray | list[np.ndarray]) -> Tensor:
+    """uint8 (B, H, W, 3) -> float (B, 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def _fit(
+    name: str,
+    run: TrainingRun,
+    model: nn.Module,
+    loss: Callable[[int, np.random.Generator], Tensor],
+    *,
+    ema: nn.Module | None = None,
+    hold: float = 0.4,
+    weight_decay: float = 0.01,
+) -> None:
+    """AdamW with warm-up, a constant rate up to ``hold`` and a cosine to zero; EMA; resumable."""
+    run.work.mkdir(parents=True, exist_ok=True)
+    state_file = run.work / f"{name}.pt"
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=run.learning_rate, weight_decay=weight_decay, betas=(0.9, 0.99), fused=True
+    )
+    step, spent = 0, 0.0
+    if state_file.exists():
+        state = torch.load(state_file, weights_only=True, map_location=run.device)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        if ema is not None:
+            ema.load_state_dict(state["ema"])
+        step, spent = state["step"], state["seconds"]
+    averages: list[float] = []
+    started = time.monotonic() - spent
+
+    def save() -> None:
+        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+        state |= {"ema": ema.state_dict() if ema is not None else {}, "seconds": time.monotonic() - started}
+        torch.save(state, state_file.with_suffix(".tmp"))
+        state_file.with_suffix(".tmp").replace(state_file)
+
+    with (run.work / f"{name}.log").open("a") as log, tqdm(total=run.steps, initial=step, desc=name) as bar:
+        while step < run.steps:
+            elapsed = (time.monotonic() - started) / 60
+            done = max(step / run.steps, elapsed / run.minutes)
+            if done >= 1:
+                break
+            rate = min(1.0, (step + 1) / 150) * (
+                1.0 if done < hold else 0.5 * (1 + math.cos(math.pi * (done - hold) / (1 - hold)))
+            )
+            for group in optimizer.param_groups:
+                group["lr"] = run.learning_rate * rate
+            # The data of a step depend on the step alone, so that a resumed run sees what an unbroken one would.
+            torch.manual_seed(run.seed * 1_000_003 + step)
+            value = loss(step, np.random.default_rng((run.seed, step)))
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            if ema is not None:
+                decay = min(0.9995, (step + 1) / (step + 10))
+                with torch.no_grad():
+                    torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - decay)
+            averages.append(value.item())
+            step += 1
+            bar.update()
+            if step % 50 == 0:
+                mean = float(np.mean(averages))
+                averages.clear()
+                bar.set_postfix(loss=f"{mean:.4f}")
+                record = {"step": step, "loss": mean, "minutes": (time.monotonic() - started) / 60}
+                log.write(json.dumps(record) + "\n")
+                log.flush()
+            if step % run.save_every == 0:
+                save()
+        save()
+
+
+def train_autoencoder(run: TrainingRun, destination: Path, crop: int = 64) -> None:
+    """Fit the autoencoder on crops that hold a part of an object; the last fifth of the time sees whole pictures.
+
+    Loss: L1 + squared error + L1 of the image gradients (edges), a faint KL; the decoder sees slightly noisy latents
+    so that it forgives what the generator gets wrong.
+    """
+    model = build_autoencoder().to(run.device).train()
+    started = time.monotonic()
+
+    def loss(step: int, rng: np.random.Generator) -> Tensor:
+        done = max(step / run.steps, (time.monotonic() - started) / 60 / run.minutes)
+        whole = done > 0.8
+        pictures = []
+        for _ in range(run.batch // 4 if whole else run.batch):
+            scene, picture = scene_pixels(rng)
+            if not whole:
+                box = scene.objects[rng.integers(len(scene.objects))].box
+                corner = [
+                    int(np.clip(c + rng.uniform(-0.7, 0.7) * crop / 2 - crop / 2, 0, IMAGE_SIZE - crop))
+                    for c in (box.y, box.x)
+                ]
+                picture = picture[corner[0] : corner[0] + crop, corner[1] : corner[1] + crop]
+            pictures.append(picture)
+        x = to_tensor(pictures).to(run.device)
+        posterior = model.encode(x).latent_dist
+        latent = posterior.mean
+        latent = latent + 0.05 * latent.detach().std() * torch.randn_like(latent)
+        y = model.decode(latent).sample
+        edges = sum(F.l1_loss(y.diff(dim=d), x.diff(dim=d)) for d in (2, 3))
+        return F.l1_loss(y, x) + F.mse_loss(y, x) + edges + 1e-6 * posterior.kl().mean()
+
+    _fit("autoencoder", run, model, loss, hold=0.5)
+    model.eval()
+    with torch.no_grad():
+        rng = np.random.default_rng(12345)
+        x = to_tensor([scene_pixels(rng)[1] for _ in range(64)]).to(run.device)
+        latent = model.encode(x).latent_dist.mean
+        psnr = -10 * math.log10(F.mse_loss(model.decode(latent).sample.clamp(-1, 1), x).item() / 4)
+        model.register_to_config(scaling_factor=round(1 / latent.std().item(), 4))
+    print(f"autoencoder: {psnr:.2f} dB, latent means {latent.mean(dim=(0, 2, 3)).tolist()}")
+    model.half().save_pretrained(destination / "vae")
+
+
+def train_judge(run: TrainingRun, destination: Path) -> None:
+    """Fit the judge on rendered scenes, blurred, noised and recoloured at random so that it is no pixel peeper."""
+    judge = Judge().to(run.device).train()
+
+    def loss(step: int, rng: np.random.Generator) -> Tensor:
+        pictures, labels = [], []
+        for _ in range(run.batch):
+            scene, picture = scene_pixels(rng)
+            pictures.append(_disturb(picture, rng))
+            labels.append(cell_labels([(OBJECTS.index(p.name) + 1, _coverage(p)) for p in scene.objects]))
+        logits = judge(to_tensor(pictures).to(run.device))
+        return F.cross_entropy(logits, torch.from_numpy(np.stack(labels)).to(run.device))
+
+    _fit("judge", run, judge, loss, hold=0.3)
+    save_file({k: v.half() for k, v in judge.state_dict().items()}, destination / "judge.safetensors")
+
+
+def _coverage(placed) -> np.ndarray:
+    box = placed.box
+    size = max(1, round(box.width)), max(1, round(box.height))
+    mask = Image.new("L", (IMAGE_SIZE, IMAGE_SIZE))
+    alpha = sprites()[placed.name].getchannel("A").resize(size)
+    mask.paste(alpha, (round(box.x - size[0] / 2), round(box.y - size[1] / 2)))
+    return np.asarray(mask, np.float32) / 255
+
+
+def _disturb(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    image = Image.fromarray(picture)
+    if rng.random() < 0.6:
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 2.0)))
+    values = np.asarray(image, np.float32)
+    values = values + rng.normal(0, rng.uniform(0, 12), values.shape) + rng.uniform(-12, 12, 3)
+    return values.clip(0, 255).astype(np.uint8)
+
+
+@dataclass
+class EncodedScenes:
+    """Latents (N, 4, 16, 16), scaled to unit variance, and the scenes that they show."""
+
+    latents: Tensor
+    scenes: list[Scene]
+
+
+@torch.no_grad()
+def encode_scenes(vae, count: int, seed: int, device: str) -> EncodedScenes:
+    """Render and encode ``count`` scenes; what the generator is trained on."""
+    rng = np.random.default_rng((seed, 77))
+    latents, scenes = [], []
+    vae = vae.to(device).eval()
+    for _ in tqdm(range(0, count, 64), desc="encode scenes"):
+        batch = [scene_pixels(rng) for _ in range(64)]
+        scenes += [scene for scene, _ in batch]
+        posterior = vae.encode(to_tensor([picture for _, picture in batch]).to(device)).latent_dist
+        latents.append(posterior.mean * vae.config.scaling_factor)
+    return EncodedScenes(torch.cat(latents), scenes)
+
+
+class Generator(nn.Module):
+    """UNet and text encoder as one module, as they are trained."""
+
+    def __init__(self, vocabulary: int) -> None:
+        super().__init__()
+        self.unet = build_unet()
+        self.text_encoder = build_text_encoder(vocabulary)
+
+    def forward(self, noisy: Tensor, timesteps: Tensor, ids: Tensor) -> Tensor:
+        """v-prediction (B, 4, 16, 16) of noisy latents at ``timesteps`` (B,) under token ids (B, 32)."""
+        context = self.text_encoder(ids).last_hidden_state
+        return self.unet(noisy, timesteps, context, return_dict=False)[0]
+
+
+def train_generator(
+    run: TrainingRun,
+    destination: Path,
+    scenes: int = 24_000,
+    true_share: float = 0.33,
+    random_share: float = 0.33,
+    compiled: bool = False,
+) -> None:
+    """Fit UNet and text encoder to predict v; captions are drawn anew each time a scene comes up."""
+    from diffusers import AutoencoderKL
+
+    torch.manual_seed(run.seed)
+    vae = AutoencoderKL.from_pretrained(destination / "vae", torch_dtype=torch.float32)
+    data = encode_scenes(vae, scenes, run.seed, run.device)
+    tokenizer = write_tokenizer(destination / "tokenizer")
+    scheduler = build_scheduler()
+    model = Generator(len(tokenizer)).to(run.device).train()
+    ema = copy.deepcopy(model).eval().requires_grad_(False)
+    forward = torch.compile(model) if compiled else model
+
+    def loss(step: int, rng: np.random.Generator) -> Tensor:
+        chosen = rng.integers(len(data.scenes), size=run.batch)
+        captions = [sample_caption(rng, data.scenes[i], true_share, random_share) for i in chosen]
+        ids = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        latents = data.latents[torch.from_numpy(chosen)]
+        noise = torch.randn_like(latents)
+        # Stratified timesteps: every batch sees the whole schedule, which quietens the gradient.
+        strata = (torch.arange(run.batch) + torch.rand(run.batch)) / run.batch
+        timesteps = (strata * 1000).long().to(run.device)
+        noisy = scheduler.add_noise(latents, noise, timesteps)
+        target = scheduler.get_velocity(latents, noise, timesteps)
+        return F.mse_loss(forward(noisy, timesteps, ids.to(run.device)), target)
+
+    _fit("generator", run, model, loss, ema=ema)
+    export_generator(ema, destination)
+
+
+def export_generator(model: Generator, destination: Path) -> None:
+    """Write UNet, text encoder, scheduler and ``model_index.json`` as a StableDiffusionPipeline folder (fp16)."""
+    half = copy.deepcopy(model).half()
+    half.unet.save_pretrained(destination / "unet")
+    half.text_encoder.save_pretrained(destination / "text_encoder")
+    build_scheduler().save_pretrained(destination / "scheduler")
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "feature_extractor": [None, None],
+        "image_encoder": [None, None],
+        "requires_safety_checker": False,
+        "safety_checker": [None, None],
+        "scheduler": ["diffusers", "DDIMScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+    }
+    (destination / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
