@@ -34,7 +34,9 @@ PLANS = {
 
 def main() -> None:
     """Print the front."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=96)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--pairs", choices=("validation", "test"), default="validation")
@@ -43,11 +45,15 @@ def main() -> None:
     arguments = parser.parse_args()
     objective = LearnedObjective(load_classifier(arguments.classifier))
     settings = [Setting("plain", None, None)]
-    settings += [Setting(name, objective, SteeringPlan.preset("fast", **plan)) for name, plan in PLANS.items()]
+    settings += [
+        Setting(name, objective, SteeringPlan.preset("fast", **plan)) for name, plan in PLANS.items()
+    ]
     settings.append(Setting("paper", objective, SteeringPlan.preset("paper")))
     cases = position_cases(arguments.pairs, arguments.images, arguments.seed)
     table = summarise(run(load_pipeline(), cases, settings, arguments.out))
-    print("| plan | evaluations | relation | given both present | both present | cost |\n|---|---|---|---|---|---|")
+    print(
+        "| plan | evaluations | relation | given both present | both present | cost |\n|---|---|---|---|---|---|"
+    )
     for name, row in table.items():
         print(
             f"| {name} | {row['evaluations']:.1f} | {row['relation']:.3f} | {row['given_present']:.3f} "

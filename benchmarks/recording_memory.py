@@ -23,7 +23,9 @@ def measure(case: str, answer) -> None:
     from learn_to_steer.attention import attention_maps
     from learn_to_steer.tokens import token_weights
 
-    q, k, v = (torch.randn(1, HEADS, ROWS + COLUMNS, WIDTH, requires_grad=case.endswith("backward")) for _ in "qkv")
+    q, k, v = (
+        torch.randn(1, HEADS, ROWS + COLUMNS, WIDTH, requires_grad=case.endswith("backward")) for _ in "qkv"
+    )
     weights = token_weights([[[3], [9, 10]]], COLUMNS)
     peak_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     maps = out = None

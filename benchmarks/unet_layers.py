@@ -45,7 +45,9 @@ def median_seconds(work: Callable[[], object], repeats: int) -> float:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", type=int, default=256, help="picture size in pixels")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
@@ -56,7 +58,9 @@ def main() -> None:
     context = torch.randn(1, 77, 768)
     weights = token_weights([[[2], [6]]], 77)
     names = [layer.name for layer in layers]
-    print(f"{len(names)} cross-attention layers, {sum(layer.heads for layer in layers)} channels; {arguments.size} px")
+    print(
+        f"{len(names)} cross-attention layers, {sum(layer.heads for layer in layers)} channels; {arguments.size} px"
+    )
 
     def plain() -> None:
         with torch.no_grad():

@@ -45,7 +45,9 @@ def load_pipeline(folder: Path = WEIGHTS, device: str = "cpu") -> StableDiffusio
     import torch
 
     if not (folder / "model_index.json").exists():
-        raise SteeringError(f"Expected EmojiWorld's weights in {folder}, found no model_index.json; reinstall.")
+        raise SteeringError(
+            f"Expected EmojiWorld's weights in {folder}, found no model_index.json; reinstall."
+        )
     pipe = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(device)

@@ -132,7 +132,9 @@ def ablate(
     trained = {}
     for name, kind, layers, wrong_words in variants:
         trained[name] = train(kind, layers, parts, pipe, wrong_words)
-        settings.append(Setting(name, LearnedObjective(trained[name].classifier), SteeringPlan.preset("fast")))
+        settings.append(
+            Setting(name, LearnedObjective(trained[name].classifier), SteeringPlan.preset("fast"))
+        )
     outcome = summarise(run(pipe, cases, settings, work / "ablation"))
     for setting in settings:
         row: dict[str, object] = {"classifier": setting.name}

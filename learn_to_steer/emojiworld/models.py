@@ -1,6 +1,6 @@
 """The parts of EmojiWorld, all standard: AutoencoderKL, CLIPTextModel + CLIPTokenizer, UNet2DConditionModel.
 
-    128 px picture -> 16 x 16 x 4 latent; 32 text tokens x 128; cross-attention at 16 x 16 and 8 x 8.
+128 px picture -> 16 x 16 x 4 latent; 32 text tokens x 128; cross-attention at 16 x 16 and 8 x 8.
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ def write_tokenizer(folder: Path) -> CLIPTokenizer:
     merges: list[tuple[str, str]] = []
     for word in sorted(words):
         pieces = [*word[:-1], word[-1] + "</w>"]
-        while len(pieces) > 1:  # from the right: every merge then ends a word, so no merge can cut into another word
+        while (
+            len(pieces) > 1
+        ):  # from the right: every merge then ends a word, so no merge can cut into another word
             pair = pieces[-2], pieces[-1]
             pieces[-2:] = ["".join(pair)]
             if pair not in merges:
@@ -104,7 +106,9 @@ def write_tokenizer(folder: Path) -> CLIPTokenizer:
     vocabulary += ["<|startoftext|>", "<|endoftext|>"]
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary_file, merges_file = folder / "vocab.json", folder / "merges.txt"
-    vocabulary_file.write_text(json.dumps({piece: i for i, piece in enumerate(vocabulary)}, ensure_ascii=False))
+    vocabulary_file.write_text(
+        json.dumps({piece: i for i, piece in enumerate(vocabulary)}, ensure_ascii=False)
+    )
     merges_file.write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges), encoding="utf-8")
     tokenizer = CLIPTokenizer(str(vocabulary_file), str(merges_file), model_max_length=TEXT_LENGTH)
     tokenizer.save_pretrained(folder)

@@ -121,7 +121,12 @@ def run(
     judge = judge or load_judge(WEIGHTS)
     _writable(out)
     log = out / "results.jsonl"
-    setup = {"steps": steps, "guidance": guidance, "batch": batch, "settings": {s.name: str(s.plan) for s in settings}}
+    setup = {
+        "steps": steps,
+        "guidance": guidance,
+        "batch": batch,
+        "settings": {s.name: str(s.plan) for s in settings},
+    }
     done = _resume(log, out / "setup.json", setup)
     with log.open("a") as file, tqdm(total=len(cases) * len(settings), desc="evaluate") as bar:
         for start in range(0, len(cases), batch):
@@ -189,6 +194,7 @@ def _resume(log: Path, setup_file: Path, setup: dict[str, Any]) -> dict[tuple[st
             f"Expected {log.parent} to hold results of the same settings, but they differ; choose another folder."
         )
     results = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
+    log.write_text("".join(json.dumps(r) + "\n" for r in results))  # without the line that was being written
     return {(r["setting"], r["prompt"], r["seed"]): r for r in results}
 
 

@@ -116,7 +116,9 @@ def recorded_parts(folder: Path, work: Path, scenes: int = 3000) -> dict[str, Re
     work.mkdir(parents=True, exist_ok=True)
     pipe = None
     parts = {}
-    for seed, (part, count) in enumerate({"train": scenes, "validation": scenes // 6, "test": scenes // 3}.items()):
+    for seed, (part, count) in enumerate(
+        {"train": scenes, "validation": scenes // 6, "test": scenes // 3}.items()
+    ):
         file = work / f"maps-{part}.safetensors"
         if not file.exists():
             pipe = pipe or load_pipeline(folder)

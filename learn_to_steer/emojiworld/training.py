@@ -296,5 +296,3 @@ def export_generator(model: Generator, destination: Path) -> None:
         "vae": ["diffusers", "AutoencoderKL"],
     }
     (destination / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
-
-

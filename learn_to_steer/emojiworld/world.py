@@ -101,9 +101,7 @@ def _place(rng: np.random.Generator, taken: list[Box], ratio: float) -> Box | No
         longest = rng.uniform(*SPRITE_SIZES)
         w, h = (longest, longest / ratio) if ratio >= 1 else (longest * ratio, longest)
         x, y = rng.uniform(w / 2 + 1, IMAGE_SIZE - w / 2 - 1), rng.uniform(h / 2 + 1, IMAGE_SIZE - h / 2 - 1)
-        if all(
-            abs(x - b.x) > (w + b.width) / 2 + 2 or abs(y - b.y) > (h + b.height) / 2 + 2 for b in taken
-        ):
+        if all(abs(x - b.x) > (w + b.width) / 2 + 2 or abs(y - b.y) > (h + b.height) / 2 + 2 for b in taken):
             return Box(x, y, w, h)
     return None
 

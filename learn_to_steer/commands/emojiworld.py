@@ -1,0 +1,156 @@
+"""`emojiworld`: train the embedded model and its classifiers, compare classifiers, look at its pictures."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..emojiworld import CLASSIFIERS, WEIGHTS
+from ..errors import SteeringError
+from .evaluate import markdown
+from .files import staged, unwritable
+from .models import JUDGE, ModelFolder, load_pipeline
+
+SHEET_ROWS, SHEET_SEEDS = 8, 3
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train the autoencoder, the judge or the generator; state and log are kept in --work."""
+    weights = _made(args.weights or WEIGHTS)
+    if args.part == "generator" and not (weights / "vae").is_dir():
+        raise SteeringError(
+            f"Expected a trained autoencoder in {weights / 'vae'}, found none; "
+            "run learn-to-steer emojiworld train autoencoder first."
+        )
+    from ..emojiworld import training
+
+    run = training.TrainingRun(
+        _made(args.work),
+        args.steps,
+        args.batch,
+        args.learning_rate,
+        args.device,
+        args.seed,
+        minutes=args.minutes,
+    )
+    if args.part == "autoencoder":
+        training.train_autoencoder(run, weights)
+    elif args.part == "judge":
+        training.train_judge(run, weights)
+    else:
+        training.train_generator(run, weights, compiled=args.compile)
+    print(f"Written: {args.part} in {weights}")
+
+
+def train_classifiers(args: argparse.Namespace) -> None:
+    """Record maps, once, into --work, and train the classifiers; those of other weights lie beside them."""
+    from ..emojiworld.classifiers import train_shipped
+
+    destination = args.weights or CLASSIFIERS
+    results = train_shipped(args.weights or WEIGHTS, _made(destination), _made(args.work))
+    head = ["classifier", "unseen pairs, right words", "unseen pairs, wrong words", "follows the wrong word"]
+    rows = [
+        [name, *(f"{value:.1%}" for value in (r.test.right, r.test.wrong, r.test.follows_wrong_word))]
+        for name, r in results.items()
+    ]
+    print(markdown(head, rows), end="")
+    print(f"Written: {', '.join(str(destination / f'{name}.safetensors') for name in results)}")
+
+
+def ablate(args: argparse.Namespace) -> None:
+    """Compare classifiers by what they read; the table is printed and written to --work."""
+    from ..emojiworld.classifiers import ablate as rows_of_ablation
+
+    rows = rows_of_ablation(_made(args.work), args.weights or WEIGHTS, images=args.images)
+    columns = {
+        "classifier": "classifier",
+        "right": "right words",
+        "wrong": "wrong words",
+        "follows": "follows the wrong word",
+        "relation": "relation accuracy",
+        "given_present": "given both present",
+        "present": "all objects present",
+        "cost": "cost (plain = 1)",
+    }
+    table = markdown(list(columns.values()), [[_cell(key, row.get(key)) for key in columns] for row in rows])
+    with staged(args.work, ["ablation.md"]) as folder:
+        (folder / "ablation.md").write_text(table, encoding="utf-8")
+    print(table, end="")
+    print(f"Written: {args.work / 'ablation.md'}")
+
+
+def sheet(args: argparse.Namespace) -> None:
+    """Rendered scenes beside what the model draws from their captions, judged alike."""
+    if args.out.suffix.lower() != ".png":
+        raise SteeringError(
+            f"Expected a file name that ends in .png, got {args.out.name}; change the suffix."
+        )
+    with staged(args.out.parent, [args.out.name]) as folder:
+        model = ModelFolder(args.weights or WEIGHTS, True)
+        if not (model.path / JUDGE).is_file():
+            raise SteeringError(f"Expected EmojiWorld's judge in {model.path}, found none; train it first.")
+        _scenes(model, args.seed).save(folder / args.out.name)
+    print(f"Written: {args.out}")
+
+
+def _scenes(model: ModelFolder, seed: int) -> Any:
+    import numpy as np
+    from PIL import Image
+
+    from ..emojiworld import GUIDANCE, STEPS
+    from ..emojiworld.judge import find_objects, load_judge
+    from ..emojiworld.obedience import judge_picture
+    from ..emojiworld.render import aspects
+    from ..emojiworld.training import scene_pixels
+    from ..emojiworld.world import DIRECTIONS, PHRASES, article, holds, sample_scene
+    from ..hosts.diffusers import generate
+    from ..visual import comparison_sheet
+
+    rng = np.random.default_rng(seed)
+    captions: list[str] = []
+    rendered: list[Any] = []
+    while len(captions) < SHEET_ROWS:
+        scene, picture = scene_pixels(rng, sample_scene(rng, count=2, aspect=aspects()))
+        a, b = scene.objects
+        if fitting := [r for r in DIRECTIONS if holds(a.box, r, b.box)]:
+            captions.append(f"{article(a.name)} {PHRASES[fitting[0]][0]} {article(b.name)}")
+            rendered.append(picture)
+    pipe, judge = load_pipeline(model, "cpu"), load_judge(model.path)
+    columns = [rendered]
+    for draw in range(SHEET_SEEDS):
+        output = generate(
+            pipe,
+            captions,
+            seed=seed + draw * SHEET_ROWS,
+            num_inference_steps=STEPS,
+            guidance_scale=GUIDANCE,
+        )
+        columns.append([np.asarray(image) for image in output.images])
+    seen = [find_objects(judge, np.stack(column)) for column in columns]
+    return comparison_sheet(
+        "EmojiWorld: scenes, and what the model draws from their captions",
+        ["rendered scene", *(f"drawn, noise {i + 1}" for i in range(SHEET_SEEDS))],
+        captions,
+        [[Image.fromarray(column[row]) for column in columns] for row in range(SHEET_ROWS)],
+        [
+            [[x["holds"] for x in judge_picture(caption, found[row])["relations"]] for found in seen]
+            for row, caption in enumerate(captions)
+        ],
+    )
+
+
+def _cell(key: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value
+    return f"{value:.2f}" if key == "cost" else f"{value:.1%}"
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return folder

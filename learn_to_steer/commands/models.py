@@ -1,0 +1,192 @@
+"""Which model draws, which classifier says what is right, and whether both can do what is asked.
+
+Everything is checked here, before anything is drawn.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..emojiworld import CLASSIFIERS, FAMILY, WEIGHTS
+from ..emojiworld.world import OBJECTS
+from ..errors import SteeringError
+from ..prompt import parse_relations
+from ..relations import Relation, RelationTriplet, canonical_relation
+
+if TYPE_CHECKING:
+    from ..classifier import RelationReader
+    from ..objectives import Objective
+
+JUDGE = "judge.safetensors"
+SHIPPED_CLASSIFIER = "emojiworld-symmetric.safetensors"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A diffusers folder, not read yet. family: of EmojiWorld, None where the UNet will tell."""
+
+    path: Path
+    is_emojiworld: bool
+
+    @property
+    def family(self) -> str | None:
+        return FAMILY if self.is_emojiworld else None
+
+    @property
+    def name(self) -> str:
+        return "EmojiWorld" if self.is_emojiworld else self.path.resolve().name
+
+
+def model_folder(path: Path | None) -> ModelFolder:
+    """The model in this folder; None is EmojiWorld as shipped. A folder with EmojiWorld's judge is an
+    EmojiWorld.
+
+    Raises SteeringError where there is no StableDiffusionPipeline.
+    """
+    if path is None:
+        return ModelFolder(WEIGHTS, True)
+    index = path / "model_index.json"
+    try:
+        kind = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SteeringError(
+            f"Expected a diffusers folder at {path}, found no readable model_index.json; check it."
+        ) from error
+    if kind != "StableDiffusionPipeline":
+        raise SteeringError(
+            f"Expected a StableDiffusionPipeline in {path}, got {kind}; choose another model."
+        )
+    return ModelFolder(path, (path / JUDGE).is_file())
+
+
+def load_pipeline(folder: ModelFolder, device: str) -> Any:
+    """The model, ready to draw, without progress bars.
+
+    Raises SteeringError for a missing package, a damaged folder and a device that is not there.
+    """
+    from ..emojiworld import load_pipeline as load
+
+    try:
+        import diffusers
+        import transformers
+    except ImportError:
+        return load(folder.path)  # says which packages are missing
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SteeringError("Expected a CUDA device, found none; use --device cpu.")
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        return load(folder.path, device)
+    except SteeringError:
+        raise
+    except Exception as error:  # diffusers, transformers and safetensors each have their own
+        reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
+        raise SteeringError(
+            f"Expected a whole model in {folder.path}, but it cannot be loaded ({reason[0]}); get it again."
+        ) from error
+
+
+def load_reader(path: Path | None, folder: ModelFolder) -> RelationReader:
+    """The classifier in this file; None is the one that belongs to EmojiWorld.
+
+    Raises SteeringError for a bad file, and for a model other than EmojiWorld without a file.
+    """
+    if path is None and not folder.is_emojiworld:
+        raise SteeringError(
+            f"Expected a classifier made for {folder.name}, got none; "
+            "give one with --classifier FILE or use --objective centroid."
+        )
+    from ..checkpoint import load_classifier
+
+    if path is not None:
+        return load_classifier(path)
+    beside = folder.path / SHIPPED_CLASSIFIER
+    return load_classifier(beside if beside.is_file() else CLASSIFIERS / SHIPPED_CLASSIFIER)
+
+
+def build_objective(kind: str, classifier: Path | None, folder: ModelFolder) -> Objective:
+    """kind: "learned", or "centroid" on the layers that the classifier reads (all, where there is none)."""
+    from ..objectives import CentroidObjective, LearnedObjective
+
+    if kind == "learned":
+        return LearnedObjective(load_reader(classifier, folder))
+    if classifier is None and not folder.is_emojiworld:
+        return CentroidObjective()
+    return CentroidObjective(layers=load_reader(classifier, folder).layers)
+
+
+def given_triplet(prompt: str, text: str) -> RelationTriplet:
+    """ "dog | right of | teddy bear" -> a triplet of the prompt's own words.
+
+    Raises SteeringError for another form, an unknown relation, and words that the prompt does not have.
+    """
+    parts = [part.strip() for part in text.split("|")]
+    if len(parts) != 3 or not all(parts):
+        raise SteeringError(f'Expected a triplet "SUBJECT | RELATION | OBJECT", got "{text}"; write it so.')
+    subject, relation, other = parts[0], canonical_relation(parts[1]), parts[2]
+    from ..tokens import find_words
+
+    spans = find_words(prompt, subject), find_words(prompt, other)
+    if spans[0] == spans[1]:
+        raise SteeringError(f'Expected two different objects, got "{text}"; relate it to something else.')
+    return RelationTriplet(subject, relation, other, *spans, *spans)
+
+
+def steerable(triplets: Sequence[RelationTriplet], objective: Objective) -> list[RelationTriplet]:
+    """Those whose relation the objective knows. Raises SteeringError where it knows none of several."""
+    from ..hosts import knows
+    from ..objectives import RelationTarget
+
+    known = [t for t in triplets if knows(objective, t.relation.value)]
+    if triplets and not known:
+        objective.check([[RelationTarget(0, 1, triplets[0].relation.value)]])
+    return known
+
+
+def nouns(prompt: str, triplet: RelationTriplet) -> tuple[str, str]:
+    """Subject and object without adjectives, in lower case, as EmojiWorld's judge names them."""
+    first, second = prompt[slice(*triplet.subject_noun)], prompt[slice(*triplet.object_noun)]
+    return " ".join(first.lower().split()), " ".join(second.lower().split())
+
+
+def check_objects(prompt: str, triplets: Sequence[RelationTriplet]) -> None:
+    """Raises SteeringError unless EmojiWorld knows the related objects and at least one object at all."""
+    named = dict.fromkeys(noun for t in triplets for noun in nouns(prompt, t))
+    unknown = [noun for noun in named if noun not in OBJECTS]
+    mentioned = any(re.search(rf"\b{name}\b", " ".join(prompt.lower().split())) for name in OBJECTS)
+    if unknown or not mentioned:
+        got = f'"{", ".join(unknown)}"' if unknown else f'"{prompt}"'
+        raise SteeringError(
+            f"Expected objects that EmojiWorld knows ({', '.join(OBJECTS)}), got {got}; "
+            "use these or another model with --model FOLDER."
+        )
+
+
+def seen_relation(prompt: str, triplet: RelationTriplet) -> str | None:
+    """A sentence of this relation alone that EmojiWorld's judge can judge; None for one that is not a
+    direction."""
+    from ..emojiworld.world import article
+
+    if triplet.relation.direction is None:
+        return None
+    subject, other = nouns(prompt, triplet)
+    return f"{article(subject)} {Relation(triplet.relation).value} {article(other)}"
+
+
+def relations_of(prompt: str, given: Sequence[str] | None) -> list[RelationTriplet]:
+    """The relations to draw: the given ones, or those that the prompt states. Raises SteeringError for an
+    empty prompt and as `given_triplet` does."""
+    if not prompt.strip():
+        raise SteeringError(
+            'Expected a prompt, got an empty one; say what to draw, such as "a dog above a car".'
+        )
+    if given:
+        return [given_triplet(prompt, text) for text in given]
+    return parse_relations(prompt)

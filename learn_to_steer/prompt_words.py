@@ -1,0 +1,142 @@
+"""Prompt text -> words with their places, and noun phrases made of words."""
+
+import re
+from dataclasses import dataclass
+
+from . import lexicon as lex
+
+Span = tuple[int, int]
+
+
+@dataclass
+class Token:
+    """A word (lower case) or a punctuation mark; start and end are indices into the prompt."""
+
+    word: str
+    start: int
+    end: int
+    is_word: bool
+    glued: bool = False  # joined to the token before by a hyphen or underscore
+    gap: str = ""  # "line" or "paragraph" where a line break stands before it
+
+
+# Weighting syntax of ComfyUI and A1111. Repetitions are bounded, so no input makes the search slow.
+_WEIGHT = re.compile(r":\s{0,4}[+-]?\d{0,6}(?:\.\d{0,6})?\s{0,4}(?=[)\]])")
+_EXTRAS = re.compile(r"(?<![^\W_])embedding:[^\s,()\[\]<>]+|<[^<>\n]{1,200}>")
+_BRACKETS = re.compile(r"\\[()\[\]\\]|[()\[\]]")
+
+_PUNCTUATION = "«»“”‘’„‹›…–—、。，；：！？「」『』（）【】〈〉《》·•¿¡"
+_TOKEN = re.compile(
+    rf"(?:\d+\.\d+|(?:[^\W_]|[^\x00-\x7f\s{_PUNCTUATION}])+(?:['’](?:[^\W_]|[^\x00-\x7f\s{_PUNCTUATION}])+)*)"
+    rf"|\n\s*|[-_]+|[,.;:!?|()&+/{_PUNCTUATION}]"
+)
+STOPS, SEPARATORS = ".;!?|。；！？", ",:/–—-…、，："
+
+
+def strip_weighting(prompt: str) -> str:
+    """The prompt with weighting syntax overwritten by spaces: same length, so every index stays valid.
+
+    Overwritten are brackets `( ) [ ]`, weights `:1.3` before a closing bracket, `embedding:name` and
+    `<lora:...>`. An escaped bracket keeps the bracket and loses the backslash.
+    """
+
+    def blank(match: re.Match[str]) -> str:
+        return " " * len(match.group())
+
+    def bracket(match: re.Match[str]) -> str:
+        return " " + match.group()[1] if len(match.group()) == 2 else " "
+
+    text = _EXTRAS.sub(blank, prompt)
+    return _BRACKETS.sub(bracket, _WEIGHT.sub(blank, text))
+
+
+def tokenize(text: str) -> list[Token]:
+    """Words, punctuation and nothing else; quotes and stray symbols are dropped."""
+    tokens: list[Token] = []
+    gap, glue_at = "", -1
+    for match in _TOKEN.finditer(text):
+        start, end, piece = match.start(), match.end(), match.group()
+        if piece.isspace():
+            gap = "paragraph" if gap or piece.count("\n") > 1 else "line"
+        elif piece[0] in "-_" and tokens and tokens[-1].end == start and text[end : end + 1].isalnum():
+            glue_at = end
+        else:
+            is_word = piece[0] not in "-_" and (len(piece) > 1 or piece not in STOPS + SEPARATORS + "()&+")
+            is_word = is_word and piece[0] not in _PUNCTUATION
+            if is_word or piece[0] not in "_«»“”‘’„‹›":
+                word = piece.lower().replace("’", "'")
+                tokens.append(Token(word, start, end, is_word, is_word and glue_at == start, gap))
+                gap = ""
+    return tokens
+
+
+@dataclass
+class NounPhrase:
+    """A noun phrase; spans are character spans [start, end) in the prompt, `text` has no article."""
+
+    text: str
+    span: Span
+    noun: Span
+    words: tuple[str, ...]
+    head: str
+    determiner: str = ""
+    only_adjectives: bool = False
+    attribute: "NounPhrase | None" = None
+
+
+def is_modifier(word: str) -> bool:
+    """Whether a word before a noun describes it: an adjective, adverb, numeral, participle or possessive."""
+    if word in lex.ADJECTIVES or word in lex.NUMERALS or word.isdigit() or word.endswith(("'s", "s'")):
+        return True
+    return is_participle(word) or is_adverb(word) or (
+        word.endswith(lex.ADJECTIVE_ENDINGS) and word not in lex.ADJECTIVE_ENDING_NOUNS
+    )  # fmt: skip
+
+
+def is_participle(word: str) -> bool:
+    if word.endswith("ing"):
+        return len(word) > 4 and word not in lex.ING_NOUNS
+    return len(word) > 4 and word.endswith("ed") and word not in lex.ED_NOUNS and word not in lex.COLOURS
+
+
+def is_adverb(word: str) -> bool:
+    return len(word) > 4 and word.endswith("ly") and word not in lex.LY_NOUNS
+
+
+def make_noun_phrase(text: str, tokens: list[Token], determiner: str) -> NounPhrase:
+    """The noun phrase of these tokens; its noun is what is left when the modifiers in front are taken off."""
+    words = [t.word for t in tokens]
+    first = 0
+    while first < len(tokens) - 1:
+        if f"{words[first]} {words[first + 1]}" in lex.COMPOUNDS:
+            break
+        end = first + 1
+        while end < len(tokens) and tokens[end].glued:
+            end += 1
+        if end == len(tokens) or (end == first + 1 and not is_modifier(words[first])):
+            break
+        first = end
+    span = (tokens[0].start, tokens[-1].end)
+    return NounPhrase(
+        text=" ".join(text[span[0] : span[1]].split()),
+        span=span,
+        noun=(tokens[first].start, tokens[-1].end),
+        words=tuple(words),
+        head=words[-1],
+        determiner=determiner,
+        only_adjectives=all(is_modifier(w) and not w.endswith("'s") for w in words),
+    )
+
+
+def merge(text: str, first: NounPhrase, second: NounPhrase, main: NounPhrase) -> NounPhrase:
+    """One phrase from the start of `first` to the end of `second`, whose noun is that of `main`."""
+    span = (first.span[0], second.span[1])
+    return NounPhrase(
+        text=" ".join(text[span[0] : span[1]].split()),
+        span=span,
+        noun=main.noun,
+        words=first.words + second.words,
+        head=main.head,
+        determiner=first.determiner,
+        only_adjectives=first.only_adjectives and second.only_adjectives,
+    )

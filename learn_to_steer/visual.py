@@ -1,0 +1,329 @@
+"""Pictures of what steering does: heat maps over a picture, the report of one prompt, a sheet of many.
+
+Drawn with matplotlib's Agg canvas, without pyplot and its global state, on sheets measured in pixels.
+Pictures are PIL images, heat maps numpy arrays (H, W), places (x, y) in pixels from the top left corner.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from .errors import SteeringError
+
+if TYPE_CHECKING:
+    from .attention import MapStack
+    from .steering import Record
+
+INK, MUTED, FAINT, PAPER = "#111827", "#6b7280", "#e5e7eb", "#ffffff"
+GOOD, BAD = "#15803d", "#dc2626"
+SERIES = ("#2563eb", "#d97706", "#7c3aed", "#0d9488", "#db2777", "#65a30d")
+"""Colours of the relations of a prompt, in turn."""
+
+EDGE = 384
+"""Longest side of a picture in the report, in pixels: three times EmojiWorld's."""
+
+MARGIN, GAP = 40, 28
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One way a prompt was drawn. verdicts: (statement, whether the judge sees it). heats: (object, heat map
+    (H, W)) of the same objects in every panel; empty: none to show."""
+
+    title: str
+    picture: Image.Image
+    verdicts: Sequence[tuple[str, bool]] = ()
+    heats: Sequence[tuple[str, np.ndarray]] = ()
+
+
+def object_heats(maps: MapStack, image: int = 0) -> np.ndarray:
+    """(O, S, S) float32: each object's attention, the mean over the heads of all recorded layers, each head
+    divided by its sum; S is the largest map's side. image: index in the batch."""
+    size = max(side for m in maps.maps for side in m.shape[-2:])
+    stacked = maps.stacked(size, "always")[image]
+    return stacked.mean(1).detach().float().cpu().numpy()
+
+
+def heat_overlay(picture: Image.Image, heat: np.ndarray) -> Image.Image:
+    """A heat map (H, W), any range, over a picture of any size; the picture shows through where it is cold.
+
+    Returns an RGB picture of the same size. A map that is the same everywhere is drawn cold.
+    """
+    from_map, low, high = np.asarray(heat, np.float32), float(np.min(heat)), float(np.max(heat))
+    scaled = (from_map - low) / (high - low) if high > low else np.zeros_like(from_map)
+    smooth = Image.fromarray(scaled).resize(picture.size, Image.Resampling.BICUBIC)
+    warmth = np.asarray(smooth, np.float32).clip(0, 1)[..., None]
+    grey = np.asarray(picture.convert("L"), np.float32)[..., None]
+    backdrop = 0.6 * grey + 0.15 * np.asarray(picture.convert("RGB"), np.float32)
+    colours = _matplotlib().colormaps["inferno"](warmth[..., 0])[..., :3].astype(np.float32) * 255
+    mixed = backdrop * (1 - 0.85 * warmth) + colours * (0.25 + 0.75 * warmth)
+    return Image.fromarray(mixed.clip(0, 255).astype(np.uint8))
+
+
+def report_figure(
+    prompt: str,
+    lines: Sequence[str],
+    panels: Sequence[Panel],
+    records: Sequence[Record] = (),
+    reached: float | None = None,
+    stop_loss: float | None = None,
+    heat_title: str = "",
+) -> Image.Image:
+    """One sheet about one prompt: its pictures side by side, below each where the model attends, and beside
+    them a plot of what steering did.
+
+    lines: short statements under the title. records: of one image, in order of time; none: no plot. reached,
+    stop_loss: thresholds of the plan, drawn dashed. heat_title: stands over the heat maps.
+    """
+    pictures = [_enlarged(panel.picture, EDGE) for panel in panels]
+    height = max(p.height for p in pictures)
+    plot_width = 470 if records else 0
+    width = 2 * MARGIN + len(panels) * EDGE + (len(panels) - 1) * GAP + (plot_width and plot_width + 2 * GAP)
+    title = _wrapped(prompt, 26, width - 2 * MARGIN, 3)
+    top = MARGIN + 36 * len(title) + 10 + 23 * len(lines) + GAP
+    count = max(len(panel.heats) for panel in panels)
+    heat_edge = (EDGE - 12 * (count - 1)) // count if count else 0
+    heat_top = top + 30 + height + 14 + 24 * max(len(panel.verdicts) for panel in panels)
+    bottom = heat_top + (12 + 26 + heat_edge + 22 if count else 0)
+    sheet = _Sheet(width, bottom + MARGIN)
+
+    for i, line in enumerate(title):
+        sheet.text(MARGIN, MARGIN + 36 * i, line, 26, weight="bold")
+    for i, line in enumerate(lines):
+        line = _wrapped(line, 15, width - 2 * MARGIN, 1)[0]
+        sheet.text(MARGIN, MARGIN + 36 * len(title) + 10 + 23 * i, line, 15, MUTED)
+    for i, (panel, picture) in enumerate(zip(panels, pictures, strict=True)):
+        x = MARGIN + i * (EDGE + GAP)
+        sheet.text(x, top, panel.title, 17, weight="bold")
+        sheet.picture(picture, x, top + 30)
+        for k, (statement, holds) in enumerate(panel.verdicts):
+            y = top + 30 + height + 12 + 24 * k
+            sheet.text(x, y, "✓" if holds else "✗", 16, GOOD if holds else BAD, weight="bold")
+            sheet.text(x + 22, y + 1, _wrapped(statement, 14, EDGE - 22, 1)[0], 14)
+        if panel.heats:
+            sheet.text(x, heat_top + 12, heat_title, 14, MUTED)
+        for k, (name, heat) in enumerate(panel.heats):
+            left, y = x + k * (heat_edge + 12), heat_top + 38
+            tile = _enlarged(heat_overlay(picture, heat), heat_edge)
+            sheet.picture(tile, left, y)
+            label = _wrapped(name, 14, heat_edge, 1)[0]
+            sheet.text(left + heat_edge / 2, y + heat_edge + 6, label, 14, align="center")
+    if records:
+        left = width - MARGIN - plot_width
+        _plot_records(sheet, records, reached, stop_loss, left, top, plot_width, bottom - top)
+    return sheet.image()
+
+
+def comparison_sheet(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[str],
+    pictures: Sequence[Sequence[Image.Image]],
+    verdicts: Sequence[Sequence[Sequence[bool]]],
+    edge: int = 128,
+) -> Image.Image:
+    """Many pictures: one row per prompt, one column per way of drawing it.
+
+    pictures, verdicts: [row][column]; a verdict has a green tick or a red cross for each relation of the
+    prompt and may be empty. edge: longest side of a picture in pixels.
+    """
+    label, gap, strip = 210, 14, 26
+    width = 2 * MARGIN + label + len(columns) * (edge + gap)
+    heading = _wrapped(title, 20, width - 2 * MARGIN, 2)
+    names = [_wrapped(name, 14, edge, 2) for name in columns]
+    top = MARGIN + 28 * len(heading) + GAP + 19 * max(len(name) for name in names)
+    sheet = _Sheet(width, top + len(rows) * (edge + strip) + MARGIN - gap)
+    for i, line in enumerate(heading):
+        sheet.text(MARGIN, MARGIN + 28 * i, line, 20, weight="bold")
+    for column, name in enumerate(names):
+        x = MARGIN + label + column * (edge + gap)
+        for i, line in enumerate(name):
+            y = top - 10 - 19 * (len(name) - i)
+            sheet.text(x + edge / 2, y, line, 14, weight="bold", align="center")
+    for row, prompt in enumerate(rows):
+        y = top + row * (edge + strip)
+        for i, line in enumerate(_wrapped(prompt, 14, label - gap, 5)):
+            sheet.text(MARGIN, y + edge / 2 - 30 + 19 * i, line, 14)
+        for column, (picture, seen) in enumerate(zip(pictures[row], verdicts[row], strict=True)):
+            x = MARGIN + label + column * (edge + gap)
+            sheet.picture(_enlarged(picture, edge), x, y)
+            for k, holds in enumerate(seen):
+                place = x + edge / 2 + 20 * (k - (len(seen) - 1) / 2)
+                mark, colour = ("✓", GOOD) if holds else ("✗", BAD)
+                sheet.text(place, y + edge + 3, mark, 15, colour, weight="bold", align="center")
+    return sheet.image()
+
+
+def _plot_records(
+    sheet: _Sheet,
+    records: Sequence[Record],
+    reached: float | None,
+    stop_loss: float | None,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+) -> None:
+    """Probability above loss, against evaluations, in the box at (x, y); each relation has its colour."""
+    moments = list(dict.fromkeys((r.step, r.evaluation) for r in records))
+    labels = list(dict.fromkeys((r.relation, r.label) for r in records))
+    sheet.text(x, y, "What steering did", 17, weight="bold")
+    for i, (relation, label) in enumerate(labels):
+        colour = SERIES[relation % len(SERIES)]
+        sheet.text(x, y + 32 + 22 * i, "●", 14, colour)
+        sheet.text(x + 20, y + 32 + 22 * i, _wrapped(label, 14, width - 20, 1)[0], 14)
+    first = y + 32 + 22 * len(labels) + 34
+    each = (y + height - first - 40 - 56) / 2
+    inner = width - 46
+    for axes, value, title in (
+        (sheet.axes(x + 46, first, inner, each), "probability", "probability"),
+        (sheet.axes(x + 46, first + each + 56, inner, each), "loss", "loss"),
+    ):
+        for relation, _ in labels:
+            mine = [r for r in records if r.relation == relation]
+            at = [moments.index((r.step, r.evaluation)) + 1 for r in mine]
+            values = [getattr(r, value) for r in mine]
+            colour = SERIES[relation % len(SERIES)]
+            axes.plot(at, values, color=colour, linewidth=2, marker="o", markersize=4 if len(at) < 40 else 0)
+        for k, (step, _) in enumerate(moments):
+            if step % 2 == 0:
+                axes.axvspan(k + 0.5, k + 1.5, color=FAINT, alpha=0.45, linewidth=0, zorder=0)
+        axes.set_xlim(0.5, len(moments) + 0.5)
+        axes.set_title(title, loc="left", fontsize=10.5, color=INK, pad=8)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    probability, loss = sheet.figure.axes[-2:]
+    probability.set_ylim(-0.03, 1.05)
+    if reached is not None:
+        probability.axhline(reached, color=GOOD, linewidth=1.2, linestyle=(0, (4, 3)))
+        probability.set_title(f"reached at {reached:g}", loc="right", fontsize=9.5, color=GOOD, pad=8)
+    positive = [r.loss for r in records if r.loss > 0]
+    if positive and max(positive) > 50 * min(positive):
+        loss.set_yscale("log")
+    else:
+        loss.set_ylim(bottom=0)
+    if stop_loss is not None:
+        loss.axhline(stop_loss, color=GOOD, linewidth=1.2, linestyle=(0, (4, 3)))
+        loss.set_title(f"reached at {stop_loss:g}", loc="right", fontsize=9.5, color=GOOD, pad=8)
+    loss.set_xlabel("evaluation (bands: steps of the sampler)", fontsize=9.5, color=MUTED, labelpad=8)
+
+
+class _Sheet:
+    """A white sheet of width x height pixels. All places are pixels from its top left corner."""
+
+    def __init__(self, width: float, height: float) -> None:
+        _matplotlib()
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        self.width, self.height = round(width), round(height)
+        # Half a hundredth over, because the canvas rounds its size in pixels down.
+        size = ((self.width + 0.005) / 100, (self.height + 0.005) / 100)
+        self.figure = Figure(figsize=size, dpi=100, facecolor=PAPER)
+        self.canvas = FigureCanvasAgg(self.figure)
+
+    def text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        size: float,
+        color: str = INK,
+        weight: str = "normal",
+        align: str = "left",
+    ) -> None:
+        """One line of text, size in pixels; (x, y) is the top of the line at its left end or its middle."""
+        self.figure.text(
+            x / self.width,
+            1 - (y + size) / self.height,
+            text,
+            fontsize=size * 0.72,
+            color=color,
+            weight=weight,
+            ha=align,
+            va="baseline",
+            parse_math=False,  # a prompt may hold dollar signs
+        )
+
+    def picture(self, picture: Image.Image, x: float, y: float) -> None:
+        """A picture, pixel for pixel, its top left corner at (x, y)."""
+        pixels = np.asarray(picture.convert("RGB"))
+        self.figure.figimage(pixels, round(x), self.height - round(y) - picture.height, origin="upper")
+
+    def axes(self, x: float, y: float, width: float, height: float) -> Any:
+        """A plot whose data area is this box."""
+        box = (x / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height)
+        axes = self.figure.add_axes(box, facecolor="none")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(FAINT)
+        axes.tick_params(which="both", colors=MUTED, labelsize=9, length=0, pad=6)
+        axes.grid(axis="y", color=FAINT, linewidth=0.8)
+        axes.set_axisbelow(True)
+        return axes
+
+    def image(self) -> Image.Image:
+        """What has been drawn."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+            self.canvas.draw()
+        return Image.fromarray(np.asarray(self.canvas.buffer_rgba())[..., :3].copy())
+
+
+def _enlarged(picture: Image.Image, edge: int) -> Image.Image:
+    """The picture with its longest side brought to `edge` pixels."""
+    scale = edge / max(picture.size)
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    return picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+
+
+def _wrapped(text: str, size: float, width: float, most: int) -> list[str]:
+    """The text in at most `most` lines of `width` pixels, the last one cut short where it must be."""
+    lines, words = [""], text[:2000].split()
+    for word in words:
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and _text_width(longer, size) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    if len(lines) > most:
+        lines = [*lines[: most - 1], " ".join(lines[most - 1 :])]
+    return [_shortened(line, size, width) for line in lines]
+
+
+def _shortened(line: str, size: float, width: float) -> str:
+    if _text_width(line, size) <= width:
+        return line
+    low, high = 0, len(line)  # the longest beginning that fits with its dots
+    while low < high:
+        middle = (low + high + 1) // 2
+        fits = _text_width(line[:middle].rstrip() + "…", size) <= width
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return line[:low].rstrip() + "…"
+
+
+def _text_width(text: str, size: float) -> float:
+    """Width in pixels of a line of bold text of `size` pixels; normal text is narrower."""
+    _matplotlib()
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.font_manager import FontProperties
+
+    font = FontProperties(size=size * 0.72, weight="bold")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        return float(RendererAgg(1, 1, 100).get_text_width_height_descent(text, font, False)[0])
+
+
+def _matplotlib() -> Any:
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise SteeringError(
+            "Expected matplotlib for pictures and plots, but it is not installed; "
+            'run: pip install "learn-to-steer[demo]".'
+        ) from error
+    return matplotlib

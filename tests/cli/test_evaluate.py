@@ -1,0 +1,90 @@
+"""`evaluate` on EmojiWorld as shipped, with few pictures and steps; `convert` of its classifier."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from learn_to_steer.checkpoint import load_classifier, save_classifier
+from learn_to_steer.emojiworld import CLASSIFIERS
+
+SHIPPED = CLASSIFIERS / "emojiworld-symmetric.safetensors"
+FEW = ["--images", "3", "--steps", "2", "--batch", "2"]
+
+
+def test_table_results_and_sheet(cli, tmp_path):
+    out = tmp_path / "new" / "folder"
+    settings = ["plain", "fast", "fast-round-robin", "paper", "centroid"]
+    result = cli("evaluate", *FEW, "--relations", "2", "--settings", ",".join(settings), "--out", out)
+    assert result.code == 0
+    table = (out / "table.md").read_text()
+    assert table in result.out
+    rows = [line.split("|")[1].strip() for line in table.splitlines()]
+    assert rows == ["setting", "-" * (max(map(len, settings)) + 2), *settings]
+    content = json.loads((out / "results.json").read_text())
+    assert content["arguments"]["images"] == 3
+    assert {"torch", "diffusers", "transformers", "python", "learn-to-steer"} <= set(content["versions"])
+    assert list(content["summary"]) == settings
+    assert content["summary"]["plain"]["evaluations"] == 0 and content["summary"]["plain"]["cost"] == 1
+    assert content["summary"]["fast"]["evaluations"] > 0
+    with Image.open(out / "sheet.png") as sheet:
+        assert np.asarray(sheet).ndim == 3 and sheet.height > 3 * 128 and sheet.width > 5 * 128
+
+
+def test_goes_on_where_it_was_and_does_not_mix(cli, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["--steps", "2", "--batch", "2", "--settings", "plain,fast", "--out", out]
+    assert cli("evaluate", "--images", "2", *arguments).code == 0
+    first = (out / "results.jsonl").read_text()
+    assert cli("evaluate", "--images", "4", *arguments).code == 0
+    assert (out / "results.jsonl").read_text().startswith(first)
+    assert json.loads((out / "results.json").read_text())["summary"]["fast"]["images"] == 4
+
+    other = load_classifier(SHIPPED)
+    for parameter in other.parameters():
+        parameter.data.mul_(0.5)
+    save_classifier(other, tmp_path / "other.safetensors")
+    for change in (["--classifier", tmp_path / "other.safetensors"], ["--relations", "2"], ["--seed", "1"]):
+        result = cli("evaluate", "--images", "2", *arguments, *change)
+        assert result.code == 2 and "choose another folder" in result.err
+
+
+def test_own_prompts(cli, tmp_path):
+    (tmp_path / "prompts.txt").write_text("a dog above a fox\na car left of a pig below a frog\n")
+    arguments = ["--settings", "plain", "--prompts", tmp_path / "prompts.txt", "--out", tmp_path / "out"]
+    assert cli("evaluate", *FEW, *arguments).code == 0
+    lines = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+    assert [line["prompt"] for line in lines] == [
+        "a dog above a fox",
+        "a car left of a pig below a frog",
+        "a dog above a fox",
+    ]
+    assert len({line["seed"] for line in lines}) == 3
+
+
+def test_cost_is_relative_to_the_first_setting_without_plain(cli, tmp_path):
+    result = cli("evaluate", *FEW, "--settings", "centroid", "--out", tmp_path)
+    assert result.code == 0 and "cost (centroid = 1)" in result.out
+
+
+@pytest.mark.parametrize("about", ["", "a note"])
+def test_convert_says_what_it_is(cli, tmp_path, about):
+    source = load_classifier(SHIPPED)
+    source.card = replace(source.card, about=about)
+    save_classifier(source, tmp_path / "source.safetensors")
+    result = cli("convert", tmp_path / "source.safetensors", tmp_path / "target.safetensors")
+    assert result.code == 0
+    for text in ("Symmetric", source.card.family, "to the left of", str(source.card.channels)):
+        assert text in result.out
+    assert load_classifier(tmp_path / "target.safetensors").card == source.card
+
+
+def test_sheet_of_scenes(cli, tmp_path, monkeypatch):
+    monkeypatch.setattr("learn_to_steer.emojiworld.STEPS", 1)
+    assert cli("emojiworld", "sheet", "--out", tmp_path / "sheet.png").code == 0
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 4 * 128 and sheet.height > 8 * 128

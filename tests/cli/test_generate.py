@@ -1,0 +1,119 @@
+"""`generate` on EmojiWorld as shipped, with few steps."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from learn_to_steer.cli import main
+
+FILES = ["plain.png", "report.png", "steered.png", "trace.json"]
+PROMPT = "a dog to the right of a teddy bear"
+
+
+def pixels(file) -> np.ndarray:
+    with Image.open(file) as image:
+        return np.asarray(image)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """The folder of one steered drawing; the step size of 1 cannot be missed in so few steps."""
+    folder = tmp_path_factory.mktemp("drawn") / "new" / "folder"
+    arguments = ["--steps", "4", "--seed", "7", "--strength", "2", "--out", str(folder)]
+    assert main(["generate", PROMPT, *arguments]) == 0
+    return folder
+
+
+def test_all_files_and_nothing_else(drawn):
+    assert sorted(f.name for f in drawn.iterdir()) == FILES
+    assert [f.name for f in drawn.parent.iterdir()] == ["folder"]
+    assert pixels(drawn / "plain.png").shape == (128, 128, 3)
+    height, width, _ = pixels(drawn / "report.png").shape
+    assert width > 1000 and height > 600
+
+
+def test_trace_says_what_was_done(drawn):
+    trace = json.loads((drawn / "trace.json").read_text())
+    assert trace["prompt"] == PROMPT and trace["seed"] == 7
+    assert trace["triplets"] == [["dog", "to the right of", "teddy bear"]]
+    assert trace["settings"]["plan"]["strength"] == 2
+    assert trace["trace"]["evaluations"] == [1]
+    assert len(trace["trace"]["records"]) == 1
+    assert trace["model_calls"] == {"plain": 4, "steered": 5}
+    assert min(trace["seconds"].values()) > 0
+    assert list(trace["judged"]) == ["plain", "steered"]
+
+
+def test_steering_changed_the_picture(drawn):
+    record = json.loads((drawn / "trace.json").read_text())["trace"]["records"][0]
+    same = np.array_equal(pixels(drawn / "plain.png"), pixels(drawn / "steered.png"))
+    assert same == (record["move"] == 0)
+
+
+def test_same_seed_same_pictures(drawn, cli, tmp_path):
+    out = tmp_path / "again"
+    result = cli("generate", PROMPT, "--steps", 4, "--seed", 7, "--strength", 2, "--out", out)
+    assert result.code == 0 and "dog" in result.out and "evaluation" in result.out
+    for name in ("plain.png", "steered.png"):
+        assert (out / name).read_bytes() == (drawn / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "arguments"),
+    [("a dog and a teddy bear", []), (PROMPT, ["--strength", "0"])],
+    ids=["no relation", "strength 0"],
+)
+def test_nothing_to_steer_costs_nothing(cli, tmp_path, prompt, arguments):
+    result = cli("generate", prompt, "--steps", 2, *arguments, "--out", tmp_path)
+    assert result.code == 0 and "nothing was steered" in result.out
+    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "steered.png").read_bytes()
+    trace = json.loads((tmp_path / "trace.json").read_text())
+    assert trace["model_calls"] == {"plain": 2, "steered": 2}
+    assert trace["trace"]["records"] == []
+
+
+def test_given_triplet_replaces_those_of_the_prompt(cli, tmp_path):
+    arguments = ["--triplet", "teddy bear | on top of | dog", "--objective", "centroid", "--steps", 2]
+    assert cli("generate", PROMPT, *arguments, "--out", tmp_path).code == 0
+    trace = json.loads((tmp_path / "trace.json").read_text())
+    assert trace["triplets"] == [["teddy bear", "above", "dog"]]
+    assert trace["trace"]["labels"] == [["teddy bear above dog"]]
+
+
+def test_unknown_relation_beside_a_known_one_is_left_out_and_said(cli, tmp_path):
+    prompt = "a dog behind a fox, a car above a pig"
+    result = cli("generate", prompt, "--steps", 2, "--out", tmp_path)
+    assert result.code == 0 and "Not steered" in result.out and "dog behind fox" in result.out
+    trace = json.loads((tmp_path / "trace.json").read_text())
+    assert trace["trace"]["labels"] == [["car above pig"]]
+
+
+def test_old_pictures_are_replaced_and_other_files_kept(cli, tmp_path):
+    (tmp_path / "plain.png").write_text("old")
+    (tmp_path / "mine.txt").write_text("mine")
+    assert cli("generate", "a dog", "--steps", 1, "--out", tmp_path).code == 0
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["mine.txt", *FILES]
+    assert pixels(tmp_path / "plain.png").shape == (128, 128, 3)
+
+
+def test_nothing_is_half_written(cli, tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no plot today")
+
+    monkeypatch.setattr("learn_to_steer.visual.report_figure", fail)
+    with pytest.raises(RuntimeError, match="no plot today"):
+        cli("generate", "a dog", "--steps", 1, "--out", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupt(cli, tmp_path, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("learn_to_steer.hosts.diffusers.generate", interrupt)
+    assert cli("generate", PROMPT, "--out", tmp_path / "out").code == 130
+    assert list(tmp_path.iterdir()) == []

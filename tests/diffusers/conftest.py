@@ -1,0 +1,110 @@
+"""Tiny Stable Diffusion pipelines with random weights; everything real, nothing downloaded."""
+
+import json
+import string
+
+import pytest
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+WIDTH = 32
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tmp_path_factory):
+    """CLIP's byte-pair tokenizer with single characters and a few merges as its whole vocabulary."""
+    folder = tmp_path_factory.mktemp("tokenizer")
+    merges = ["d o", "do g</w>", "c a", "ca t</w>", "a b", "ab o", "abo v", "abov e</w>"]
+    pieces = list(string.printable[:94]) + [c + "</w>" for c in string.printable[:94]]
+    pieces += [merge.replace(" ", "") for merge in merges] + ["<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({piece: i for i, piece in enumerate(pieces)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
+    return CLIPTokenizer.from_pretrained(folder, model_max_length=77)
+
+
+def text_config(tokenizer, width=WIDTH):
+    return CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        projection_dim=width,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def unet(**changes):
+    settings = {
+        "sample_size": 16,
+        "block_out_channels": (16, 32),
+        "layers_per_block": 1,
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+        "cross_attention_dim": WIDTH,
+        "attention_head_dim": 2,
+        "norm_num_groups": 4,
+        **changes,
+    }
+    return UNet2DConditionModel(**settings).eval()
+
+
+def autoencoder():
+    return AutoencoderKL(
+        block_out_channels=(8, 8),
+        down_block_types=("DownEncoderBlock2D", "DownEncoderBlock2D"),
+        up_block_types=("UpDecoderBlock2D", "UpDecoderBlock2D"),
+        norm_num_groups=4,
+        latent_channels=4,
+        sample_size=32,
+    ).eval()
+
+
+def scheduler():
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
+
+
+@pytest.fixture
+def pipe(tokenizer):
+    torch.manual_seed(0)
+    text = CLIPTextModel(text_config(tokenizer)).eval()
+    made = StableDiffusionPipeline(
+        autoencoder(), text, tokenizer, unet(), scheduler(), None, None, requires_safety_checker=False
+    )
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+@pytest.fixture
+def xl_pipe(tokenizer):
+    torch.manual_seed(0)
+    first = CLIPTextModel(text_config(tokenizer)).eval()
+    second = CLIPTextModelWithProjection(text_config(tokenizer)).eval()
+    model = unet(
+        cross_attention_dim=2 * WIDTH,
+        transformer_layers_per_block=(1, 2),
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=6 * 8 + WIDTH,
+    )
+    made = StableDiffusionXLPipeline(
+        autoencoder(), first, second, tokenizer, tokenizer, model, scheduler(), add_watermarker=False
+    )
+    made.set_progress_bar_config(disable=True)
+    return made

@@ -1,0 +1,83 @@
+"""Reading a tiny Flux transformer."""
+
+import pytest
+import torch
+from diffusers import FluxTransformer2DModel
+
+from learn_to_steer.errors import SteeringError
+from learn_to_steer.hosts.diffusers_flux import flux_attention_layers, flux_reading
+from learn_to_steer.tokens import token_weights
+
+
+@pytest.fixture
+def flux():
+    torch.manual_seed(0)
+    return FluxTransformer2DModel(
+        in_channels=8,
+        num_layers=2,
+        num_single_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        joint_attention_dim=12,
+        pooled_projection_dim=6,
+        axes_dims_rope=(2, 2, 4),
+    ).eval()
+
+
+def read(flux, layers=None, stop=True, length=5):
+    torch.manual_seed(1)
+    ids = torch.zeros(6, 3)
+    ids[:, 1:] = torch.cartesian_prod(torch.arange(2), torch.arange(3))
+    return flux_reading(
+        flux,
+        torch.randn(2, 6, 8),
+        torch.ones(2),
+        torch.randn(2, length, 12),
+        token_weights([[[1], [2, 3]]] * 2, 5),
+        2,
+        3,
+        layers,
+        stop,
+        pooled_projections=torch.randn(2, 6),
+        img_ids=ids,
+        txt_ids=torch.zeros(length, 3),
+    )
+
+
+def test_double_blocks_then_single_ones(flux):
+    names = ["double.0", "double.1", "single.0", "single.1"]
+    assert [layer.name for layer in flux_attention_layers(flux)] == names
+    maps = read(flux)
+    assert [layer.name for layer in maps.ordered().layers] == names
+    assert all(m.shape == (2, 2, 2, 2, 3) for m in maps.maps)
+
+
+def test_single_layers_read_alone_and_the_pass_stops_there(flux):
+    late = []
+    flux.single_transformer_blocks[0].register_forward_pre_hook(lambda *a: late.append(a))
+    part = read(flux, ("double.1",))
+    assert late == []
+    assert torch.equal(part.maps[0], read(flux, stop=False).maps[1])
+
+
+def test_nothing_stays_hooked(flux):
+    def hooks():
+        return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in flux.modules())
+
+    read(flux)
+
+    def fails(*arguments):
+        raise KeyboardInterrupt
+
+    handle = flux.transformer_blocks[1].register_forward_pre_hook(fails)
+    with pytest.raises(KeyboardInterrupt):
+        read(flux)
+    handle.remove()
+    assert hooks() == 0
+
+
+def test_text_of_another_length_is_refused(flux):
+    with pytest.raises(SteeringError, match="7 text tokens, got 5"):
+        read(flux, length=7)
+    with pytest.raises(SteeringError, match="triple.0"):
+        read(flux, ("triple.0",))
