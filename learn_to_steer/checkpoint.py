@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -99,16 +100,37 @@ def convert(
 ) -> RelationReader:
     """Read a classifier of either kind and write it as .safetensors; returns it.
 
-    family, sigmas: facts the authors' files do not hold, to be written on the card (see `ClassifierCard`).
+    family, sigmas: facts the authors' files do not hold, to be written on the card (see `ClassifierCard`);
+    sigmas default to those of the family's official schedule.
     Raises SteeringError as `load_classifier` and `save_classifier` do.
     """
     module = load_classifier(source)
-    if family is not None:
-        module.card = replace(module.card, family=family)
-    if sigmas is not None:
-        module.card = replace(module.card, sigmas=tuple(sigmas))
+    card = module.card if family is None else replace(module.card, family=family)
+    known = sigmas or card.sigmas or official_sigmas(card.family, card.timesteps, card.num_timesteps)
+    module.card = replace(card, sigmas=None if known is None else tuple(float(s) for s in known))
     save_classifier(module, target)
     return module
+
+
+def official_sigmas(family: str, timesteps: Sequence[int], num_timesteps: int) -> tuple[float, ...] | None:
+    """Noise levels of step indices on the schedules the authors trained with; None for other families.
+
+    SD 1.x and 2.x: DDIM, "leading" spacing with offset 1, scaled-linear betas 0.00085..0.012; sigma =
+    sqrt(1 - abar) / sqrt(abar). Flux: rectified flow, time 1..0; with more than 4 steps (dev) shifted as for
+    512 x 512 pixels, which is 1024 image tokens.
+    """
+    if family in ("sd1", "sd2"):
+        betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+        kept = (1 - betas).cumprod(0)
+        at = [kept[(num_timesteps - 1 - i) * (1000 // num_timesteps) + 1] for i in timesteps]
+        return tuple(float(((1 - a) / a) ** 0.5) for a in at)
+    if family == "flux":
+        times = [1 - i / num_timesteps for i in timesteps]
+        if num_timesteps <= 4:
+            return tuple(times)
+        shift = math.exp(0.5 + (1.15 - 0.5) * (1024 - 256) / (4096 - 256))
+        return tuple(shift / (shift + 1 / t - 1) for t in times)
+    return None
 
 
 def _load_safetensors(path: Path) -> RelationReader:
@@ -200,13 +222,15 @@ def _official_description(content: Mapping[str, Any]) -> tuple[ClassifierCard, O
     embedding = extractor.get("timestep_embedding") or {}
     relations = tuple(names[i] for i in range(len(names)))
     canonical = tuple(_canonical(name) for name in relations)
+    family = _FAMILY_BY_CHANNELS.get(channels, "custom")
     card = ClassifierCard(
         relations=canonical if len(set(canonical)) == len(relations) else relations,
         channels=channels,
         map_size=int(config["map_size"]),
         timesteps=timesteps,
         num_timesteps=num_timesteps,
-        family=_FAMILY_BY_CHANNELS.get(channels, "custom"),
+        sigmas=official_sigmas(family, timesteps, num_timesteps),
+        family=family,
         renormalise="official",
         about="converted from the authors' format",
     )

@@ -25,11 +25,14 @@ ANY_FAMILY = ("", "custom", "any")
 class ClassifierCard:
     """What one must know about a classifier to feed it.
 
-    relations: names of the logits, canonical where the vocabulary knows them. channels: C of the maps it was
-    trained on. map_size: S. layers: names of the attention layers it reads, None = all of the model.
-    timesteps: step indices it was trained at, ascending. num_timesteps: number of steps of the schedule those
-    indices belong to. sigmas: noise levels of `timesteps`, in the same order, or None. family: "sd1" | "sd2"
-    | "sdxl" | "flux" | any other name; "custom" = not known, fits any. renormalise: see `MapStack.stacked`.
+    relations: names of the logits, canonical where the vocabulary knows them.
+    channels: C of the maps it was trained on. map_size: S.
+    layers: names of the attention layers it reads, None = all of the model.
+    timesteps: step indices it was trained at, ascending.
+    num_timesteps: number of steps of the schedule those indices belong to.
+    sigmas: noise levels of `timesteps`, in the same order and unit as `objectives.StepInfo.sigma`, or None.
+    family: "sd1" | "sd2" | "sdxl" | "flux" | any other name; "custom" = not known, fits any.
+    renormalise: see `MapStack.stacked`.
     about: free text: trained on what, measured how.
     """
 

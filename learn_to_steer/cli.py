@@ -21,6 +21,7 @@ from .errors import SteeringError
 PLANS = ("fast", "paper")
 SETTINGS = ("plain", "fast", "fast-round-robin", "paper", "centroid")
 DEVICES = ("cpu", "cuda")
+EXTRAS = ("accelerate", "diffusers", "matplotlib", "scipy", "transformers")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,7 +35,7 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
     """Shows the defaults that say something."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        silent = action.default in (None, "", math.inf)
+        silent = action.default is False or action.default in (None, "", math.inf)
         return action.help if silent else super()._get_help_string(action)
 
 
@@ -55,6 +56,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except SteeringError as error:
         print(f"learn-to-steer: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in EXTRAS:
+            raise
+        print(
+            f"learn-to-steer: Expected {error.name} for this command, but it is not installed; "
+            'run: pip install "learn-to-steer[demo]".',
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("learn-to-steer: interrupted", file=sys.stderr)
@@ -151,7 +161,7 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     add(
         "--settings",
         type=_among(SETTINGS),
-        default=["plain", "fast", "paper", "centroid"],
+        default="plain,fast,paper,centroid",
         metavar="A,B",
         help=f"of {', '.join(SETTINGS)}",
     )
@@ -179,7 +189,7 @@ def _add_emojiworld(commands: argparse._SubParsersAction) -> None:
         _add_folders(model)
         add = model.add_argument
         add("--steps", type=_whole(1, 10**9), default=steps, help="length of the training")
-        add("--minutes", type=_number(0, 1e9), default=math.inf, help="stop after this time")
+        add("--minutes", type=_number(0.01, 1e9), default=math.inf, help="stop after this time")
         add("--batch", type=_whole(4, 4096), default=batch, help="samples a step")
         add("--learning-rate", type=_number(0, 1), default=rate)
         add("--device", choices=DEVICES, default="cpu")

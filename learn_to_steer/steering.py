@@ -27,16 +27,19 @@ Evaluate = Callable[[Tensor, Sequence[int]], Reading]
 class SteeringPlan:
     """When, how often, how far, and when to stop.
 
-    start, end: the part of the schedule that is steered, in fractions of its steps; steps in [start, end).
-    every: steer each n-th of those steps. evaluations_per_step: at most so many at one step.
+    start, end: the part of the schedule that is steered, in fractions of its steps: steps in [start, end).
+    every: steer each n-th of those steps.
+    evaluations_per_step: at most so many at one step.
     budget: at most so many evaluations per image over the whole run (None: no limit).
     step_rule: "gradient" = move by step_size * gradient, as published; "relative" = move along the gradient
-    by step_size * the norm of the image's own latent, which needs no tuning per model. step_size: see
-    step_rule. reached: probability from which a relation counts as reached; stop_loss: loss under which it
-    does (either may be None; whichever is met first counts). An image whose relations are all reached is left
-    alone for this step. combine: "sum" = the gradient of all relations' losses together, "round_robin" =
-    evaluation i serves relation i mod n, as published. strength: multiplies every move; 0 switches steering
-    off at no cost.
+        by step_size * the norm of the image's own latent, which needs no tuning per model.
+    step_size: see step_rule.
+    reached: probability from which a relation counts as reached (None: none does).
+    stop_loss: loss under which it does (None: none does). Whichever of the two is met first counts. An image
+        whose relations are all reached is left alone for this step.
+    combine: "sum" = the gradient of all relations' losses together; "round_robin" = evaluation i serves
+        relation i mod n, as published.
+    strength: multiplies every move; 0 switches steering off at no cost.
     """
 
     start: float = 0.0
@@ -97,8 +100,8 @@ class SteeringPlan:
 
         "paper": as published - up to 16 evaluations at each step of the first half, step size 5 (SD 1.4:
         7.5), stop at a loss of 5e-5, round robin. "paper-schnell": the same on the first step of four only.
-        "fast": one evaluation at each step of the first quarter, a fifth of the latent's norm, stop at p >
-        0.98.
+        "fast": one evaluation at each step of the first quarter, a fifth of the latent's norm, stop at
+        p >= 0.98.
 
         Raises SteeringError for an unknown name or field.
         """

@@ -86,6 +86,7 @@ def report_figure(
     plot_width = 470 if records else 0
     width = 2 * MARGIN + len(panels) * EDGE + (len(panels) - 1) * GAP + (plot_width and plot_width + 2 * GAP)
     title = _wrapped(prompt, 26, width - 2 * MARGIN, 3)
+    lines = [part for line in lines for part in _wrapped(line, 15, width - 2 * MARGIN, 2)]
     top = MARGIN + 36 * len(title) + 10 + 23 * len(lines) + GAP
     count = max(len(panel.heats) for panel in panels)
     heat_edge = (EDGE - 12 * (count - 1)) // count if count else 0
@@ -96,7 +97,6 @@ def report_figure(
     for i, line in enumerate(title):
         sheet.text(MARGIN, MARGIN + 36 * i, line, 26, weight="bold")
     for i, line in enumerate(lines):
-        line = _wrapped(line, 15, width - 2 * MARGIN, 1)[0]
         sheet.text(MARGIN, MARGIN + 36 * len(title) + 10 + 23 * i, line, 15, MUTED)
     for i, (panel, picture) in enumerate(zip(panels, pictures, strict=True)):
         x = MARGIN + i * (EDGE + GAP)

@@ -17,7 +17,7 @@ SHEET_ROWS, SHEET_SEEDS = 8, 3
 
 def train(args: argparse.Namespace) -> None:
     """Train the autoencoder, the judge or the generator; state and log are kept in --work."""
-    weights = _made(args.weights or WEIGHTS)
+    weights = args.weights or WEIGHTS
     if args.part == "generator" and not (weights / "vae").is_dir():
         raise SteeringError(
             f"Expected a trained autoencoder in {weights / 'vae'}, found none; "
@@ -34,6 +34,7 @@ def train(args: argparse.Namespace) -> None:
         args.seed,
         minutes=args.minutes,
     )
+    _made(weights)
     if args.part == "autoencoder":
         training.train_autoencoder(run, weights)
     elif args.part == "judge":

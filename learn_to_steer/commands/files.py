@@ -84,6 +84,8 @@ def check_writable(out: Path, names: Sequence[str]) -> None:
 def _staging(out: Path, names: Sequence[str]) -> Path:
     """A new folder on the file system of `out`, so that moving out of it is renaming."""
     try:
+        with contextlib.suppress(FileNotFoundError):
+            out.lstat()  # a name that no file can have is met here
         existing = next(p for p in (out.absolute(), *out.absolute().parents) if os.path.lexists(p))
         if blocked := [name for name in names if (out / name).is_dir()]:
             raise IsADirectoryError(0, f"{blocked[0]} is a folder")

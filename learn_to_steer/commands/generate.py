@@ -17,8 +17,8 @@ from .models import (
     check_objects,
     load_pipeline,
     model_folder,
+    nouns,
     relations_of,
-    seen_relation,
     steerable,
 )
 
@@ -93,7 +93,7 @@ def _draw(args: argparse.Namespace, model: ModelFolder, triplets: list[RelationT
         # The first calls of a process are slow, and the two times are there to be compared.
         _sampled(args, model, pipe, steps=1)
         plain = _sampled(args, model, pipe, on_step=attention.watch("plain"))
-        steering = {"triplets": wanted, "objective": objective, "plan": plan}
+        steering: dict[str, Any] = {"triplets": wanted, "objective": objective, "plan": plan}
         steered = _sampled(args, model, pipe, on_step=attention.watch("steered"), **steering)
         heats = attention.heats()
     else:
@@ -233,28 +233,30 @@ class _Attention:
 def _judged(
     prompt: str, triplets: Sequence[RelationTriplet], model: ModelFolder, pictures: list[Any]
 ) -> list[list[tuple[str, bool]]]:
-    """Per picture, (relation in words, whether EmojiWorld's judge sees it); nothing for another model."""
-    sentences = {_words(t): seen_relation(prompt, t) for t in triplets}
-    if not model.is_emojiworld or not any(sentences.values()):
+    """Per picture, (relation in words, whether EmojiWorld's judge sees it); nothing for another model, and
+    nothing for relations that are no directions. Of duplicates the most confident one counts."""
+    directions = [t for t in triplets if t.relation.direction is not None]
+    if not model.is_emojiworld or not directions:
         return [[] for _ in pictures]
     import numpy as np
 
     from ..emojiworld.judge import find_objects, load_judge
-    from ..emojiworld.obedience import judge_picture
+    from ..evaluation import position_holds
 
-    found = find_objects(load_judge(model.path), np.stack([np.asarray(p) for p in pictures]))
-    return [
-        [
-            (words, judge_picture(sentence, seen)["relations"][0]["holds"])
-            for words, sentence in sentences.items()
-            if sentence is not None
-        ]
-        for seen in found
-    ]
+    verdicts = []
+    for found in find_objects(load_judge(model.path), np.stack([np.asarray(p) for p in pictures])):
+        boxes = {f.name: f.box for f in sorted(found, key=lambda f: f.confidence)}
+        seen = []
+        for triplet in directions:
+            subject, other = (boxes.get(noun) for noun in nouns(prompt, triplet))
+            holds = bool(subject and other and position_holds(subject, triplet.relation, other))
+            seen.append((_words(triplet), holds))
+        verdicts.append(seen)
+    return verdicts
 
 
-def _words(triplet: RelationTriplet) -> str:
-    return f"{triplet.subject} {triplet.relation.value} {triplet.object}"
+def _words(triplet: RelationTriplet, joint: str = " ") -> str:
+    return joint.join(" ".join(part.split()) for part in (triplet.subject, triplet.relation, triplet.object))
 
 
 def _understood(
@@ -262,7 +264,7 @@ def _understood(
 ) -> list[str]:
     if not triplets:
         return ["Understood: no spatial relation, so nothing was steered and both pictures are the same."]
-    lines = ["Understood: " + ", ".join(f"[{t.subject}] {t.relation.value} [{t.object}]" for t in triplets)]
+    lines = ["Understood: " + ", ".join(_words(t, " | ") for t in triplets)]
     if left_out := [_words(t) for t in triplets if t not in wanted]:
         lines.append(f"Not steered, because the objective does not know the relation: {', '.join(left_out)}")
     if strength == 0:

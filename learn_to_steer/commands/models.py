@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from ..emojiworld import CLASSIFIERS, FAMILY, WEIGHTS
 from ..emojiworld.world import OBJECTS
 from ..errors import SteeringError
 from ..prompt import parse_relations
-from ..relations import Relation, RelationTriplet, canonical_relation
+from ..relations import RelationTriplet, canonical_relation
 
 if TYPE_CHECKING:
     from ..classifier import RelationReader
@@ -67,23 +68,24 @@ def model_folder(path: Path | None) -> ModelFolder:
 def load_pipeline(folder: ModelFolder, device: str) -> Any:
     """The model, ready to draw, without progress bars.
 
-    Raises SteeringError for a missing package, a damaged folder and a device that is not there.
+    Raises SteeringError for a damaged folder and a device that is not there.
     """
-    from ..emojiworld import load_pipeline as load
-
-    try:
-        import diffusers
-        import transformers
-    except ImportError:
-        return load(folder.path)  # says which packages are missing
+    import diffusers
     import torch
+    import transformers
+
+    from ..emojiworld import load_pipeline as load
 
     if device == "cuda" and not torch.cuda.is_available():
         raise SteeringError("Expected a CUDA device, found none; use --device cpu.")
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
+    # Progress bars and notes about the libraries' own future would drown what the command has to say.
+    for library in (diffusers, transformers):
+        library.utils.logging.disable_progress_bar()
+        library.utils.logging.set_verbosity_error()
     try:
-        return load(folder.path, device)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            return load(folder.path, device)
     except SteeringError:
         raise
     except Exception as error:  # diffusers, transformers and safetensors each have their own
@@ -167,17 +169,6 @@ def check_objects(prompt: str, triplets: Sequence[RelationTriplet]) -> None:
             f"Expected objects that EmojiWorld knows ({', '.join(OBJECTS)}), got {got}; "
             "use these or another model with --model FOLDER."
         )
-
-
-def seen_relation(prompt: str, triplet: RelationTriplet) -> str | None:
-    """A sentence of this relation alone that EmojiWorld's judge can judge; None for one that is not a
-    direction."""
-    from ..emojiworld.world import article
-
-    if triplet.relation.direction is None:
-        return None
-    subject, other = nouns(prompt, triplet)
-    return f"{article(subject)} {Relation(triplet.relation).value} {article(other)}"
 
 
 def relations_of(prompt: str, given: Sequence[str] | None) -> list[RelationTriplet]:

@@ -48,6 +48,6 @@ def load_pipeline(folder: Path = WEIGHTS, device: str = "cpu") -> StableDiffusio
         raise SteeringError(
             f"Expected EmojiWorld's weights in {folder}, found no model_index.json; reinstall."
         )
-    pipe = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
+    pipe = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True)
     pipe.set_progress_bar_config(disable=True)
-    return pipe.to(device)
+    return pipe.to(device, torch.float32)

@@ -79,6 +79,7 @@ def build_scheduler() -> DDIMScheduler:
         timestep_spacing="trailing",
         clip_sample=False,
         set_alpha_to_one=True,
+        steps_offset=1,  # without effect on "trailing"; diffusers warns about anything else
     )
 
 

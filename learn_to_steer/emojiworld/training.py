@@ -1,6 +1,8 @@
 """Training of EmojiWorld's models. Each function resumes from its checkpoint and ends by writing fp16 safetensors.
 
 Order: autoencoder, judge, generator (UNet and text encoder together). Progress is logged to ``<work>/<name>.log``.
+Under ``torchrun`` every process draws samples of its own and the gradients are averaged; on a CPU one process per core
+wastes less than one process on all cores.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from PIL import Image, ImageFilter
 from safetensors.torch import save_file
@@ -60,13 +63,18 @@ def _fit(
     name: str,
     run: TrainingRun,
     model: nn.Module,
-    loss: Callable[[int, np.random.Generator], Tensor],
+    loss: Callable[[float, np.random.Generator], Tensor],
     *,
     ema: nn.Module | None = None,
     hold: float = 0.4,
     weight_decay: float = 0.01,
-) -> None:
-    """AdamW with warm-up, a constant rate up to ``hold`` and a cosine to zero; EMA; resumable."""
+) -> bool:
+    """AdamW with warm-up, a constant rate up to ``hold`` and a cosine to zero; EMA; resumable.
+
+    loss(share of the run that is done, random numbers of the step) -> scalar. Returns whether this process is the one
+    that writes the result.
+    """
+    rank, processes = _join_processes()
     run.work.mkdir(parents=True, exist_ok=True)
     state_file = run.work / f"{name}.pt"
     optimizer = torch.optim.AdamW(
@@ -92,7 +100,7 @@ def _fit(
     with (run.work / f"{name}.log").open("a") as log, tqdm(total=run.steps, initial=step, desc=name) as bar:
         while step < run.steps:
             elapsed = (time.monotonic() - started) / 60
-            done = max(step / run.steps, elapsed / run.minutes)
+            done = _first_process_says(max(step / run.steps, elapsed / run.minutes), processes)
             if done >= 1:
                 break
             rate = min(1.0, (step + 1) / 150) * (
@@ -101,10 +109,12 @@ def _fit(
             for group in optimizer.param_groups:
                 group["lr"] = run.learning_rate * rate
             # The data of a step depend on the step alone, so that a resumed run sees what an unbroken one would.
-            torch.manual_seed(run.seed * 1_000_003 + step)
-            value = loss(step, np.random.default_rng((run.seed, step)))
+            torch.manual_seed((run.seed * 1_000_003 + step) * processes + rank)
+            value = loss(done, np.random.default_rng((run.seed, step, rank)))
             optimizer.zero_grad(set_to_none=True)
             value.backward()
+            if processes > 1:
+                _average_gradients(model, processes)
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             if ema is not None:
@@ -114,16 +124,44 @@ def _fit(
             averages.append(value.item())
             step += 1
             bar.update()
-            if step % 50 == 0:
+            if step % 50 == 0 and rank == 0:
                 mean = float(np.mean(averages))
                 averages.clear()
                 bar.set_postfix(loss=f"{mean:.4f}")
                 record = {"step": step, "loss": mean, "minutes": (time.monotonic() - started) / 60}
                 log.write(json.dumps(record) + "\n")
                 log.flush()
-            if step % run.save_every == 0:
+            if step % run.save_every == 0 and rank == 0:
                 save()
-        save()
+        if rank == 0:
+            save()
+    return rank == 0
+
+
+def _join_processes() -> tuple[int, int]:
+    """This process's rank and the number of processes: (0, 1) unless started by ``torchrun``."""
+    if not dist.is_torchelastic_launched():
+        return 0, 1
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return dist.get_rank(), dist.get_world_size()
+
+
+def _first_process_says(value: float, processes: int) -> float:
+    """The same number in every process, although their clocks differ."""
+    if processes == 1:
+        return value
+    shared = torch.tensor(value, dtype=torch.float64, device="cuda" if torch.cuda.is_available() else "cpu")
+    dist.broadcast(shared, 0)
+    return shared.item()
+
+
+def _average_gradients(model: nn.Module, processes: int) -> None:
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients])
+    dist.all_reduce(flat)
+    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient) / processes)
 
 
 def train_autoencoder(run: TrainingRun, destination: Path, crop: int = 64) -> None:
@@ -132,11 +170,10 @@ def train_autoencoder(run: TrainingRun, destination: Path, crop: int = 64) -> No
     Loss: L1 + squared error + L1 of the image gradients (edges), a faint KL; the decoder sees slightly noisy latents
     so that it forgives what the generator gets wrong.
     """
+    torch.manual_seed(run.seed)
     model = build_autoencoder().to(run.device).train()
-    started = time.monotonic()
 
-    def loss(step: int, rng: np.random.Generator) -> Tensor:
-        done = max(step / run.steps, (time.monotonic() - started) / 60 / run.minutes)
+    def loss(done: float, rng: np.random.Generator) -> Tensor:
         whole = done > 0.8
         pictures = []
         for _ in range(run.batch // 4 if whole else run.batch):
@@ -157,7 +194,8 @@ def train_autoencoder(run: TrainingRun, destination: Path, crop: int = 64) -> No
         edges = sum(F.l1_loss(y.diff(dim=d), x.diff(dim=d)) for d in (2, 3))
         return F.l1_loss(y, x) + F.mse_loss(y, x) + edges + 1e-6 * posterior.kl().mean()
 
-    _fit("autoencoder", run, model, loss, hold=0.5)
+    if not _fit("autoencoder", run, model, loss, hold=0.5):
+        return
     model.eval()
     with torch.no_grad():
         rng = np.random.default_rng(12345)
@@ -171,9 +209,10 @@ def train_autoencoder(run: TrainingRun, destination: Path, crop: int = 64) -> No
 
 def train_judge(run: TrainingRun, destination: Path) -> None:
     """Fit the judge on rendered scenes, blurred, noised and recoloured at random so that it is no pixel peeper."""
+    torch.manual_seed(run.seed)
     judge = Judge().to(run.device).train()
 
-    def loss(step: int, rng: np.random.Generator) -> Tensor:
+    def loss(done: float, rng: np.random.Generator) -> Tensor:
         pictures, labels = [], []
         for _ in range(run.batch):
             scene, picture = scene_pixels(rng)
@@ -182,7 +221,8 @@ def train_judge(run: TrainingRun, destination: Path) -> None:
         logits = judge(to_tensor(pictures).to(run.device))
         return F.cross_entropy(logits, torch.from_numpy(np.stack(labels)).to(run.device))
 
-    _fit("judge", run, judge, loss, hold=0.3)
+    if not _fit("judge", run, judge, loss, hold=0.3):
+        return
     save_file({k: v.half() for k, v in judge.state_dict().items()}, destination / "judge.safetensors")
 
 
@@ -251,16 +291,17 @@ def train_generator(
     """Fit UNet and text encoder to predict v; captions are drawn anew each time a scene comes up."""
     from diffusers import AutoencoderKL
 
+    rank, _ = _join_processes()
     torch.manual_seed(run.seed)
     vae = AutoencoderKL.from_pretrained(destination / "vae", torch_dtype=torch.float32)
-    data = encode_scenes(vae, scenes, run.seed, run.device)
+    data = encode_scenes(vae, scenes, run.seed + rank, run.device)
     tokenizer = write_tokenizer(destination / "tokenizer")
     scheduler = build_scheduler()
     model = Generator(len(tokenizer)).to(run.device).train()
     ema = copy.deepcopy(model).eval().requires_grad_(False)
     forward = torch.compile(model) if compiled else model
 
-    def loss(step: int, rng: np.random.Generator) -> Tensor:
+    def loss(done: float, rng: np.random.Generator) -> Tensor:
         chosen = rng.integers(len(data.scenes), size=run.batch)
         captions = [sample_caption(rng, data.scenes[i], true_share, random_share) for i in chosen]
         ids = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
@@ -273,8 +314,8 @@ def train_generator(
         target = scheduler.get_velocity(latents, noise, timesteps)
         return F.mse_loss(forward(noisy, timesteps, ids.to(run.device)), target)
 
-    _fit("generator", run, model, loss, ema=ema)
-    export_generator(ema, destination)
+    if _fit("generator", run, model, loss, ema=ema):
+        export_generator(ema, destination)
 
 
 def export_generator(model: Generator, destination: Path) -> None:

@@ -36,12 +36,13 @@ _OURS |= {"callback", "callback_steps", "return_dict", "num_images_per_prompt"}
 
 @dataclass(frozen=True)
 class SteeredOutput:
-    """What came out. images: as the pipeline gives them for `output_type`. latents (B, 4, h, w): the final
-    ones.
+    """What came out.
 
-    triplets: per image, every relation understood, steered or not. trace: what was done (see `SteeringTrace`;
-    its labels name the relations steered). seeds: per image, None where generators were given. model_calls:
-    forward passes of the UNet, those of the pipeline and those of steering (`trace.forwards`) together.
+    images: as the pipeline gives them for `output_type`. latents (B, 4, h, w): the final ones.
+    triplets: per image, every relation understood, steered or not.
+    trace: what was done (see `SteeringTrace`); its labels name the relations steered.
+    seeds: per image, None where generators were given.
+    model_calls: forward passes of the UNet, the pipeline's and those of steering (`trace.forwards`) together.
     """
 
     images: Any

@@ -38,8 +38,9 @@ def attention_layers(unet: Any) -> list[AttentionLayer]:
 
 
 def model_family(unet: Any) -> str:
-    """ "sd1", "sd2", "sdxl" by the width of the text states, else "custom"."""
-    return _FAMILIES.get(unet.config.cross_attention_dim, "custom")
+    """The family by the width of the text states: "sd1", "sd2", "sdxl", else "custom"."""
+    width = unet.config.cross_attention_dim
+    return _FAMILIES.get(width, "custom") if isinstance(width, int) else "custom"
 
 
 def _sites(unet: Any) -> list[_Site]:

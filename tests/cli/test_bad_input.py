@@ -66,20 +66,17 @@ def refused(cli, tmp_path, monkeypatch):
         ([PROMPT, "--plan", "slow"], "--plan"),
         ([PROMPT, "--model", "nowhere"], "model_index.json"),
         ([PROMPT, "--classifier", "nowhere.safetensors"], "nowhere.safetensors"),
-        ([PROMPT, "--out", ""], ""),
         ([], "PROMPT"),
     ],
 )
 def test_generate(refused, arguments, says):
-    if arguments[-2:] == ["--out", ""]:
-        pytest.skip("an empty path is the working folder")
     assert says in refused("generate", *arguments)
 
 
 def test_out_that_is_a_file_or_below_one(refused, tmp_path):
     (tmp_path / "file").write_text("mine")
-    for out in ("file", "file/below", "file/far/below", "with\0null"):
-        assert out.split("\0")[0] in refused("generate", PROMPT, "--out", out)
+    for out in ("file", "file/below", "file/far/below", "x" * 300):
+        assert out in refused("generate", PROMPT, "--out", out)
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -135,8 +132,8 @@ def test_malicious_pickle_is_refused_without_running_it(refused, tmp_path):
 
 
 def test_object_beyond_the_text_encoder(refused):
-    prompt = "a photo of " + "the photo of " * 12 + PROMPT
-    assert "tokens" in refused("generate", prompt)
+    prompt = "a dog and " * 12 + "a fox above a pig"
+    assert "tokens" in refused("generate", prompt, "--triplet", "fox | above | pig")
 
 
 def test_another_model_needs_its_own_classifier(refused, tmp_path):

@@ -21,7 +21,7 @@ def pixels(file) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    """The folder of one steered drawing; the step size of 1 cannot be missed in so few steps."""
+    """The folder of one steered drawing."""
     folder = tmp_path_factory.mktemp("drawn") / "new" / "folder"
     arguments = ["--steps", "4", "--seed", "7", "--strength", "2", "--out", str(folder)]
     assert main(["generate", PROMPT, *arguments]) == 0

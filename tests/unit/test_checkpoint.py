@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from learn_to_steer.checkpoint import convert, load_classifier, save_classifier
+from learn_to_steer.checkpoint import convert, load_classifier, official_sigmas, save_classifier
 from learn_to_steer.classifier import ClassifierCard, OfficialConfig, RelationClassifier
 from learn_to_steer.errors import SteeringError
 from learn_to_steer.symmetric import SYMMETRIC_RELATIONS, SymmetricConfig, SymmetricRelationClassifier
@@ -141,3 +141,13 @@ def test_keys_shapes_and_settings_that_do_not_fit_are_refused(tmp_path):
         torch.save(bad, tmp_path / "bad.pth")
         with pytest.raises(SteeringError, match="Expected"):
             load_classifier(tmp_path / "bad.pth")
+
+
+def test_official_noise_levels(tmp_path):
+    levels = official_sigmas("sd1", range(50), 50)
+    assert levels[0] == pytest.approx(13.12, abs=0.01) and levels[49] == pytest.approx(0.0413, abs=1e-3)
+    assert list(levels) == sorted(levels, reverse=True)
+    assert official_sigmas("flux", (1, 3), 4) == (0.75, 0.25)
+    assert official_sigmas("flux", (0, 25), 50) == pytest.approx((1.0, 0.6525), abs=1e-3)
+    assert official_sigmas("custom", (1,), 4) is None
+    assert convert(OFFICIAL, tmp_path / "c.safetensors", family="sd1").sigmas[0] == levels[5]
