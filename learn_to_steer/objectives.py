@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -64,6 +64,9 @@ class Objective(Protocol):
     @property
     def layers(self) -> tuple[str, ...] | None: ...
 
+    def reading(self, layers: tuple[str, ...]) -> Objective:
+        """The same objective on other layers of the model."""
+
     def check(self, targets: Sequence[Sequence[RelationTarget]]) -> None:
         """Raises SteeringError for a relation this objective does not know. Called before anything runs."""
 
@@ -89,6 +92,12 @@ class LearnedObjective:
     @property
     def layers(self) -> tuple[str, ...] | None:
         return self.card.layers
+
+    def reading(self, layers: tuple[str, ...]) -> LearnedObjective:
+        """The same objective on other layers; the host refuses them where the classifier does not fit."""
+        other = LearnedObjective(self.classifier, self.timestep)
+        other.card = other.classifier.card = replace(self.card, layers=layers)
+        return other
 
     def check(self, targets: Sequence[Sequence[RelationTarget]]) -> None:
         """Raises SteeringError for a relation the classifier was not trained for."""
@@ -147,6 +156,10 @@ class CentroidObjective:
     @property
     def layers(self) -> tuple[str, ...] | None:
         return self._layers
+
+    def reading(self, layers: tuple[str, ...]) -> CentroidObjective:
+        """The same objective on other layers."""
+        return CentroidObjective(self.margin, self.softness, layers)
 
     def check(self, targets: Sequence[Sequence[RelationTarget]]) -> None:
         """Raises SteeringError for a relation without a direction in the image plane (see

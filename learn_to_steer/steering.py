@@ -40,6 +40,8 @@ class SteeringPlan:
     combine: "sum" = the gradient of all relations' losses together; "round_robin" = evaluation i serves
         relation i mod n, as published.
     strength: multiplies every move; 0 switches steering off at no cost.
+    layers: names of the attention layers to read instead of the objective's own choice (None); the forward
+    pass stops after the last of them. A classifier with a learnt mix of channels takes its own layers only.
     """
 
     start: float = 0.0
@@ -53,6 +55,7 @@ class SteeringPlan:
     stop_loss: float | None = None
     combine: Literal["sum", "round_robin"] = "sum"
     strength: float = 1.0
+    layers: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for name in ("start", "end", "step_size", "strength"):
@@ -76,6 +79,10 @@ class SteeringPlan:
             raise SteeringError(
                 f"Expected budget to be a whole number of 0 or more, or none, got {self.budget!r}; correct "
                 "the plan."
+            )
+        if self.layers is not None and not self.layers:
+            raise SteeringError(
+                "Expected names of attention layers or none, got an empty list; correct the plan."
             )
         if self.step_rule not in ("gradient", "relative"):
             raise SteeringError(

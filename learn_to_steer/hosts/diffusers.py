@@ -329,6 +329,8 @@ class _Steering:
         family: str | None,
     ) -> _Steering | None:
         """None where the objective knows none of the relations. Raises SteeringError, see `generate`."""
+        if plan.layers is not None:
+            objective = objective.reading(plan.layers)
         pipe = run.pipe
         tokenizer = pipe.tokenizer if pipe.tokenizer is not None else pipe.tokenizer_2
 
