@@ -196,6 +196,9 @@ def _add_emojiworld(commands: argparse._SubParsersAction) -> None:
         add("--seed", type=_whole(0, 2**31 - 1), default=0)
         if part == "generator":
             add("--compile", action="store_true", help="compile the model (torch.compile)")
+            add(
+                "--warm-start", action="store_true", help="begin with the weights in --weights, not at random"
+            )
         model.set_defaults(run=("emojiworld", "train"), part=part)
     classifiers = _command(parts, "classifiers", "record maps and train EmojiWorld's relation classifiers")
     _add_folders(classifiers)

@@ -6,6 +6,7 @@ Pictures are PIL images, heat maps numpy arrays (H, W), places (x, y) in pixels 
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -202,11 +203,11 @@ def _plot_records(
     if reached is not None:
         probability.axhline(reached, color=GOOD, linewidth=1.2, linestyle=(0, (4, 3)))
         probability.set_title(f"reached at {reached:g}", loc="right", fontsize=9.5, color=GOOD, pad=8)
-    positive = [r.loss for r in records if r.loss > 0]
+    positive = [r.loss for r in records if 0 < r.loss < math.inf]
     if positive and max(positive) > 50 * min(positive):
         loss.set_yscale("log")
     else:
-        loss.set_ylim(bottom=0)
+        loss.set_ylim(0, 1.08 * max(positive, default=1.0))
     if stop_loss is not None:
         loss.axhline(stop_loss, color=GOOD, linewidth=1.2, linestyle=(0, (4, 3)))
         loss.set_title(f"reached at {stop_loss:g}", loc="right", fontsize=9.5, color=GOOD, pad=8)

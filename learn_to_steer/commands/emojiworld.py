@@ -40,7 +40,7 @@ def train(args: argparse.Namespace) -> None:
     elif args.part == "judge":
         training.train_judge(run, weights)
     else:
-        training.train_generator(run, weights, compiled=args.compile)
+        training.train_generator(run, weights, compiled=args.compile, warm_start=args.warm_start)
     print(f"Written: {args.part} in {weights}")
 
 

@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from PIL import Image, ImageFilter
-from safetensors.torch import save_file
+from safetensors.torch import load_model, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -287,8 +287,12 @@ def train_generator(
     true_share: float = 0.33,
     random_share: float = 0.33,
     compiled: bool = False,
+    warm_start: bool = False,
 ) -> None:
-    """Fit UNet and text encoder to predict v; captions are drawn anew each time a scene comes up."""
+    """Fit UNet and text encoder to predict v; captions are drawn anew each time a scene comes up.
+
+    warm_start: begin a new run with the weights in ``destination`` instead of random ones.
+    """
     from diffusers import AutoencoderKL
 
     rank, _ = _join_processes()
@@ -298,6 +302,9 @@ def train_generator(
     tokenizer = write_tokenizer(destination / "tokenizer")
     scheduler = build_scheduler()
     model = Generator(len(tokenizer)).to(run.device).train()
+    if warm_start:
+        for part in ("unet", "text_encoder"):
+            load_model(getattr(model, part), next((destination / part).glob("*.safetensors")))
     ema = copy.deepcopy(model).eval().requires_grad_(False)
     forward = torch.compile(model) if compiled else model
 

@@ -375,6 +375,16 @@ def test_objective_for_another_model_is_refused(pipe, xl_pipe):
     assert steered(xl_pipe, objective=LearnedObjective(mean)).trace.records
 
 
+def test_a_plan_may_name_the_layers_that_are_read(pipe):
+    first = attention_layers(pipe.unet)[0].name
+    by_plan = steered(pipe, objective=CentroidObjective(), plan=replace(PLAN, layers=(first,)))
+    by_objective = steered(pipe, objective=CentroidObjective(layers=(first,)))
+    assert torch.equal(by_plan.latents, by_objective.latents)
+    assert not torch.equal(by_plan.latents, steered(pipe, objective=CentroidObjective()).latents)
+    with pytest.raises(SteeringError, match="channels"):
+        steered(pipe, plan=replace(PLAN, layers=(first,)))
+
+
 def test_schedule_knows_noise_levels_and_step_starts(pipe):
     ddim = Schedule(pipe.scheduler, 50, "cpu")
     assert ddim.total == 50 and ddim.steps == {i: i for i in range(50)}
