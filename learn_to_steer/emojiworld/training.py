@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from PIL import Image, ImageFilter
-from safetensors.torch import load_model, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -304,7 +304,8 @@ def train_generator(
     model = Generator(len(tokenizer)).to(run.device).train()
     if warm_start:
         for part in ("unet", "text_encoder"):
-            load_model(getattr(model, part), next((destination / part).glob("*.safetensors")))
+            saved = type(getattr(model, part)).from_pretrained(destination / part)
+            getattr(model, part).load_state_dict(saved.float().state_dict())
     ema = copy.deepcopy(model).eval().requires_grad_(False)
     forward = torch.compile(model) if compiled else model
 
