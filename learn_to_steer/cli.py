@@ -11,11 +11,13 @@ import importlib
 import math
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from . import __version__
+from .emojiworld import GUIDANCE, STEPS
 from .errors import SteeringError
 
 PLANS = ("fast", "paper")
@@ -52,7 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = build_parser().parse_args(argv)
         module, function = args.run
-        getattr(importlib.import_module(f"{__package__}.commands.{module}"), function)(args)
+        with warnings.catch_warnings():
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")  # what libraries say to programmers
+            getattr(importlib.import_module(f"{__package__}.commands.{module}"), function)(args)
         sys.stdout.flush()
     except SteeringError as error:
         print(f"learn-to-steer: {' '.join(str(error).split())}", file=sys.stderr)
@@ -117,8 +122,8 @@ def _add_generate(commands: argparse._SubParsersAction) -> None:
     add = generate.add_argument
     add("prompt", metavar="PROMPT")
     add("--seed", type=_whole(0, 2**63 - 1), default=0, help="of the first noise")
-    add("--steps", type=_whole(1, 1000), default=20, help="sampling steps")
-    add("--guidance", type=_number(0, 100), default=4.0, help="guidance scale; 1 and less is none")
+    add("--steps", type=_whole(1, 1000), default=STEPS, help="sampling steps")
+    add("--guidance", type=_number(0, 100), default=GUIDANCE, help="guidance scale; 1 and less is none")
     add("--negative", metavar="TEXT", default="", help="negative prompt")
     add("--plan", choices=PLANS, default="fast", help="when and how far to steer")
     add("--objective", choices=("learned", "centroid"), default="learned", help="what counts as right")
@@ -166,8 +171,8 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
         help=f"of {', '.join(SETTINGS)}",
     )
     add("--classifier", type=Path, metavar="FILE", help="relation classifier (default: EmojiWorld's)")
-    add("--steps", type=_whole(1, 1000), default=20, help="sampling steps")
-    add("--guidance", type=_number(0, 100), default=4.0, help="guidance scale")
+    add("--steps", type=_whole(1, 1000), default=STEPS, help="sampling steps")
+    add("--guidance", type=_number(0, 100), default=GUIDANCE, help="guidance scale")
     add("--batch", type=_whole(1, 1024), default=8, help="pictures drawn at once")
     add("--device", choices=DEVICES, default="cpu")
     add("--out", type=Path, required=True, metavar="DIR", help="results; an interrupted run goes on there")

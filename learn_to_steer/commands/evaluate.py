@@ -212,7 +212,7 @@ def _sheet(
     from ..visual import comparison_sheet
 
     judged = {(r["setting"], r["prompt"], r["seed"]): [x["holds"] for x in r["relations"]] for r in results}
-    pictures = []
+    pictures: list[list[Image.Image]] = []
     for case in cases:
         pictures.append([])
         for setting in settings:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,14 +77,12 @@ def load_pipeline(folder: ModelFolder, device: str) -> Any:
 
     if device == "cuda" and not torch.cuda.is_available():
         raise SteeringError("Expected a CUDA device, found none; use --device cpu.")
-    # Progress bars and notes about the libraries' own future would drown what the command has to say.
+    # Progress bars and notes of the libraries would drown what the command has to say.
     for library in (diffusers, transformers):
         library.utils.logging.disable_progress_bar()
         library.utils.logging.set_verbosity_error()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            return load(folder.path, device)
+        return load(folder.path, device)
     except SteeringError:
         raise
     except Exception as error:  # diffusers, transformers and safetensors each have their own

@@ -26,7 +26,7 @@ FAMILY = "emojiworld-unet"
 STEPS = 20
 """Sampling steps that the figures are made with."""
 
-GUIDANCE = 4.0
+GUIDANCE = 6.0
 """Guidance scale that the figures are made with."""
 
 

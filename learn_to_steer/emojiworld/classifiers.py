@@ -22,8 +22,8 @@ from .world import DIRECTIONS
 
 Kind = Literal["symmetric", "mean", "official"]
 
-CHOSEN_LAYERS = ("up.0.0", "up.0.1")
-"""What the shipped symmetric and mean-map classifiers read; see the ablation."""
+CHOSEN_LAYERS: tuple[str, ...] | None = None
+"""What the shipped symmetric and mean-map classifiers read: all, as the ablation advises."""
 
 LAYER_SETS: dict[str, tuple[str, ...] | None] = {
     "all": None,
