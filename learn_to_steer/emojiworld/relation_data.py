@@ -5,6 +5,7 @@ Plain noising and one forward pass stand in for inversion; measured to steer as 
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from pathlib import Path
 
@@ -55,7 +56,9 @@ def record(pipe, pairs: list[Pair], scenes: int, seed: int, batch: int = 32) -> 
 
 
 def _record_batch(pipe, pairs: list[Pair], size: int, rng: np.random.Generator) -> RecordedMaps:
-    pictures, names, relations = [], [], []
+    pictures: list[np.ndarray] = []
+    names: list[Pair] = []
+    relations: list[int] = []
     while len(pictures) < size:
         pair = pairs[rng.integers(len(pairs))]
         subject, reference = pair if rng.random() < 0.5 else pair[::-1]
@@ -112,14 +115,16 @@ def read_maps(pipe, noisy: Tensor, timesteps: Tensor, prompts: list[str], names:
 
 
 def recorded_parts(folder: Path, work: Path, scenes: int = 3000) -> dict[str, RecordedMaps]:
-    """The recorded maps of the three parts, read from ``work`` where they are there already."""
+    """The recorded maps of the three parts, read from ``work`` where they were recorded from the same weights."""
     work.mkdir(parents=True, exist_ok=True)
+    weights = b"".join(sorted(f.read_bytes() for f in folder.glob("*/*.safetensors")))
+    mark = hashlib.sha256(weights).hexdigest()[:8]
     pipe = None
     parts = {}
     for seed, (part, count) in enumerate(
         {"train": scenes, "validation": scenes // 6, "test": scenes // 3}.items()
     ):
-        file = work / f"maps-{part}.safetensors"
+        file = work / f"maps-{part}-{mark}.safetensors"
         if not file.exists():
             pipe = pipe or load_pipeline(folder)
             record(pipe, object_pairs(part), count, seed).save(file)

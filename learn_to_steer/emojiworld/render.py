@@ -19,8 +19,8 @@ CELL = 128
 @lru_cache(maxsize=1)
 def sprites() -> dict[str, Image.Image]:
     """Name -> RGBA sprite, cropped to its visible part."""
-    with Image.open(SPRITE_SHEET) as sheet:
-        sheet = sheet.convert("RGBA")
+    with Image.open(SPRITE_SHEET) as file:
+        sheet = file.convert("RGBA")
     cells = {name: sheet.crop((i * CELL, 0, (i + 1) * CELL, CELL)) for i, name in enumerate(OBJECTS)}
     return {name: cell.crop(cell.getchannel("A").getbbox()) for name, cell in cells.items()}
 

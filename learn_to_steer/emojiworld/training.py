@@ -54,7 +54,7 @@ def scene_pixels(rng: np.random.Generator, scene: Scene | None = None) -> tuple[
     return scene, render(scene)
 
 
-def to_tensor(images: np.ndarray | list[np.ndarray]) -> Tensor:
+def to_tensor(images: list[np.ndarray]) -> Tensor:
     """uint8 (B, H, W, 3) -> float (B, 3, H, W) in [-1, 1]."""
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
@@ -239,7 +239,7 @@ def _disturb(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     image = Image.fromarray(picture)
     if rng.random() < 0.6:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 2.0)))
-    values = np.asarray(image, np.float32)
+    values = np.asarray(image, np.float64)
     values = values + rng.normal(0, rng.uniform(0, 12), values.shape) + rng.uniform(-12, 12, 3)
     return values.clip(0, 255).astype(np.uint8)
 

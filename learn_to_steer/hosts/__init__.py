@@ -135,7 +135,9 @@ def understood_triplets(
     if given is None:
         return [list(parse_relations(prompt)) for prompt in prompts]
     lists: list[Any] = list(given)
-    if single and (not lists or isinstance(lists[0], RelationTriplet) or isinstance(lists[0][0], str)):
+    if single and (
+        not lists or isinstance(lists[0], RelationTriplet) or isinstance(next(iter(lists[0]), None), str)
+    ):
         lists = [lists]
     if len(lists) != len(prompts):
         raise SteeringError(
