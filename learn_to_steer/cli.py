@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns the exit code: 0, 2 for bad input (one sentence on stderr, nothing written), 130 after Ctrl-C, 141
     where the reader of the output went away.
     """
+    # Read when transformers is imported: its remarks on parts that are not used here would drown our own.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # A terminal that lacks a letter is no reason to fail.
