@@ -66,8 +66,8 @@ def load_judge(folder: Path) -> Judge:
 def find_objects(judge: Judge, images: np.ndarray) -> list[list[Found]]:
     """What stands where: ``images`` uint8 (B, 128, 128, 3) -> for each picture its objects, duplicates included.
 
-    Cells go to their most probable class, except that the object classes of one connected blob are first settled
-    by vote: a blob counts once, as the class with the most probability in it.
+    Cells go to their most probable class; each connected region of one class, if it is large enough, is an object.
+    Twins that touch are therefore seen as one.
     """
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
     probabilities = judge(pixels).softmax(dim=1).numpy()

@@ -1,6 +1,6 @@
 """Maps for EmojiWorld's relation classifiers: rendered scenes, noised to the trained levels, under right and wrong words.
 
-Plain noising and one forward pass stand in for inversion; measured to steer as well (see the ablation).
+Plain noising and one forward pass stand in for inversion. The two have not been compared on the shipped weights.
 """
 
 from __future__ import annotations
