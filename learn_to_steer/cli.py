@@ -203,6 +203,9 @@ def _add_emojiworld(commands: argparse._SubParsersAction) -> None:
         add("--seed", type=_whole(0, 2**31 - 1), default=0)
         if part == "generator":
             add("--compile", action="store_true", help="compile the model (torch.compile)")
+            add("--bf16", action="store_true", help="compute in bfloat16, keep the weights in float32")
+            add("--true-share", type=_number(0, 1), default=0.33, help="captions with the true relation")
+            add("--random-share", type=_number(0, 1), default=0.33, help="captions with a random relation")
             add(
                 "--warm-start", action="store_true", help="begin with the weights in --weights, not at random"
             )

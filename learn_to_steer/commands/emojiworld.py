@@ -40,7 +40,15 @@ def train(args: argparse.Namespace) -> None:
     elif args.part == "judge":
         training.train_judge(run, weights)
     else:
-        training.train_generator(run, weights, compiled=args.compile, warm_start=args.warm_start)
+        training.train_generator(
+            run,
+            weights,
+            true_share=args.true_share,
+            random_share=args.random_share,
+            compiled=args.compile,
+            bf16=args.bf16,
+            warm_start=args.warm_start,
+        )
     print(f"Written: {args.part} in {weights}")
 
 
