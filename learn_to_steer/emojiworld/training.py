@@ -265,7 +265,7 @@ def encode_scenes(vae, count: int, seed: int, device: str, cache: Path) -> Encod
         pictures = to_tensor([render(scene) for scene in scenes[start : start + 64]])
         latents.append(vae.encode(pictures.to(device)).latent_dist.mean * vae.config.scaling_factor)
     encoded = EncodedScenes(torch.cat(latents), scenes)
-    save_file({"latents": encoded.latents}, cache.with_suffix(".tmp"))
+    save_file({"latents": encoded.latents.contiguous()}, cache.with_suffix(".tmp"))
     cache.with_suffix(".tmp").replace(cache)
     return encoded
 
