@@ -11,13 +11,16 @@ from safetensors.torch import load_file
 from scipy import ndimage
 from torch import Tensor, nn
 
-from .world import IMAGE_SIZE, OBJECTS
+from .world import IMAGE_SIZE, OBJECTS, SPRITE_SIZES
 
 STRIDE = 4
 """Pixels of the picture per cell of the judge's segmentation."""
 
 MIN_CELLS = 24
 """Smallest area of a found object in cells (a sprite covers 60 to 180)."""
+
+MAX_CELLS = round(1.25 * SPRITE_SIZES[1] / STRIDE)
+"""Longest side of one object in cells; a longer region is two twins that touch."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,8 @@ def load_judge(folder: Path) -> Judge:
 def find_objects(judge: Judge, images: np.ndarray) -> list[list[Found]]:
     """What stands where: ``images`` uint8 (B, 128, 128, 3) -> for each picture its objects, duplicates included.
 
-    Cells go to their most probable class; each connected region of one class, if it is large enough, is an object.
-    Twins that touch are therefore seen as one.
+    Cells go to their most probable class; each connected region of one class, if it is large enough, is an object. A
+    region longer than any sprite is cut in two at its waist.
     """
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
     probabilities = judge(pixels).softmax(dim=1).numpy()
@@ -78,20 +81,33 @@ def _blobs(probability: np.ndarray) -> list[Found]:
     found = []
     best = probability.argmax(axis=0)
     for index, name in enumerate(OBJECTS, start=1):
-        labels, count = ndimage.label(best == index, structure=np.ones((3, 3)))
-        for region, where in enumerate(ndimage.find_objects(labels), start=1):
-            mask = labels[where] == region
-            if mask.sum() < MIN_CELLS:
-                continue
-            rows, columns = where
-            box = (
-                (columns.start + columns.stop) / 2 * STRIDE,
-                (rows.start + rows.stop) / 2 * STRIDE,
-                float((columns.stop - columns.start) * STRIDE),
-                float((rows.stop - rows.start) * STRIDE),
-            )
-            found.append(Found(name, box, float(probability[index][where][mask].mean())))
+        labels, _ = ndimage.label(best == index, structure=np.ones((3, 3)))
+        for region in range(1, labels.max() + 1):
+            for mask in _cut_at_waist(labels == region):
+                if mask.sum() < MIN_CELLS:
+                    continue
+                rows, columns = np.nonzero(mask)
+                (top, bottom), (left, right) = ((x.min(), x.max() + 1) for x in (rows, columns))
+                centre = (left + right) / 2 * STRIDE, (top + bottom) / 2 * STRIDE
+                size = float((right - left) * STRIDE), float((bottom - top) * STRIDE)
+                found.append(Found(name, (*centre, *size), float(probability[index][mask].mean())))
     return found
+
+
+def _cut_at_waist(mask: np.ndarray) -> list[np.ndarray]:
+    """The region itself, or its two parts where it is longer than MAX_CELLS: cut across its longer axis, in the middle
+    half, where it is thinnest."""
+    filled = [np.flatnonzero(mask.any(axis=1 - axis)) for axis in (0, 1)]
+    lengths = [int(f[-1] - f[0] + 1) for f in filled]
+    axis = int(np.argmax(lengths))
+    if lengths[axis] <= MAX_CELLS:
+        return [mask]
+    first, quarter = filled[axis][0], lengths[axis] // 4
+    thickness = mask.sum(axis=1 - axis)[first + quarter : first + lengths[axis] - quarter]
+    cut = first + quarter + int(np.argmin(thickness))
+    before = np.arange(mask.shape[axis]) < cut
+    before = before[:, None] if axis == 0 else before[None]
+    return [mask & before, mask & ~before]
 
 
 def cell_labels(boxes_and_masks: list[tuple[int, np.ndarray]]) -> np.ndarray:

@@ -60,8 +60,9 @@ def test_the_judge_finds_what_was_rendered_and_nothing_else(judge):
     assert agree >= 0.95 * asked
 
 
-def test_duplicates_are_counted(judge):
-    twins = tuple(Placed("frog", Box(x, 64, 44, 40)) for x in (30, 98))
+@pytest.mark.parametrize("centres", [((30, 64), (98, 64)), ((44, 64), (84, 64)), ((60, 46), (60, 82))])
+def test_duplicates_are_counted_even_where_they_touch(judge, centres):
+    twins = tuple(Placed("frog", Box(x, y, 44, 40)) for x, y in centres)
     found = find_objects(judge, render(Scene(twins, (240, 240, 240), (240, 240, 240)))[None])[0]
     verdict = judge_picture("a frog above a car", found)
     assert verdict["objects"] == {"frog": 2}
