@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import platform
 from collections.abc import Sequence
@@ -37,7 +36,6 @@ def evaluate(args: argparse.Namespace) -> None:
     pipe = load_pipeline(model, args.device)
     settings = _settings(args.settings, classifier, pipe)
     cases = _cases(args, own)
-    _check_folder(args, own, classifier, pipe)
     results = obedience.run(
         pipe,
         cases,
@@ -47,6 +45,7 @@ def evaluate(args: argparse.Namespace) -> None:
         steps=args.steps,
         guidance=args.guidance,
         sheet=SHEET_ROWS,
+        about={"prompts": own or f"{args.relations} relations a prompt", "seed": args.seed},
     )
     summary = obedience.summarise(results)
     table = table_of(summary)
@@ -168,36 +167,6 @@ def _cases(args: argparse.Namespace, own: Sequence[str] | None) -> list[Case]:
     if args.relations == 2:
         return chain_cases(args.images, args.seed)
     return position_cases("test", args.images, args.seed)
-
-
-def _check_folder(
-    args: argparse.Namespace, own: Sequence[str] | None, classifier: RelationReader, pipe: Any
-) -> None:
-    """Raises SteeringError where the folder holds results of other weights or prompts, so that they are not
-    mixed with new ones."""
-    file = args.out / "made_with.json"
-    mine = {
-        "classifier": _digest(classifier),
-        "unet": _digest(pipe.unet),
-        "prompts": list(own) if own is not None else f"{args.relations} per prompt",
-        "seed": args.seed,
-    }
-    if file.exists() and file.read_text(encoding="utf-8") != json.dumps(mine):
-        raise SteeringError(
-            f"Expected {args.out} to hold results of the same weights, prompts and seed, but they are of "
-            "others; choose another folder with --out."
-        )
-    args.out.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(mine), encoding="utf-8")
-
-
-def _digest(module: Any) -> str:
-    """SHA-256 of all weights in order."""
-    digest = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.cpu().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _sheet(

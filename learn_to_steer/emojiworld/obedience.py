@@ -5,6 +5,7 @@ Resumable: every judged picture is a line of ``results.jsonl``; a run that finds
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -112,11 +113,15 @@ def run(
     steps: int = STEPS,
     guidance: float = GUIDANCE,
     sheet: int = 12,
+    about: dict[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Draw and judge every case under every setting; the pictures of the first ``sheet`` cases are kept.
 
     One result per picture: setting, prompt, seed, the judgement, evaluations spent, and ``seconds`` - the wall time of
     its batch divided by the batch. The settings take turns batch by batch, so that their times can be compared.
+    about: whatever else the results of one folder must have in common.
+
+    Raises SteeringError for a folder with results of other settings, weights or ``about``.
     """
     judge = judge or load_judge(WEIGHTS)
     _writable(out)
@@ -125,7 +130,11 @@ def run(
         "steps": steps,
         "guidance": guidance,
         "batch": batch,
-        "settings": {s.name: str(s.plan) for s in settings},
+        "model": _digest(pipe.unet),
+        "settings": {
+            s.name: [str(s.plan), _digest(getattr(s.objective, "classifier", None))] for s in settings
+        },
+        "about": about,
     }
     done = _resume(log, out / "setup.json", setup)
     with log.open("a") as file, tqdm(total=len(cases) * len(settings), desc="evaluate") as bar:
@@ -163,6 +172,15 @@ def run(
     return [done[s.name, c.prompt, c.seed] for s in settings for c in cases]
 
 
+def _digest(module: torch.nn.Module | None) -> str:
+    """SHA-256 of all weights in order."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items() if module is not None else ():
+        digest.update(name.encode())
+        digest.update(tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def _file_name(setting: str) -> str:
     return "".join(c if c.isalnum() else "-" for c in setting)
 
@@ -191,7 +209,8 @@ def _resume(log: Path, setup_file: Path, setup: dict[str, Any]) -> dict[tuple[st
         return {}
     if not setup_file.exists() or json.loads(setup_file.read_text()) != setup:
         raise SteeringError(
-            f"Expected {log.parent} to hold results of the same settings, but they differ; choose another folder."
+            f"Expected {log.parent} to hold results of the same settings, weights, prompts and seed, but they differ; "
+            "choose another folder."
         )
     results = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
     log.write_text("".join(json.dumps(r) + "\n" for r in results))  # without the line that was being written

@@ -318,9 +318,10 @@ def train_generator(
             saved = type(getattr(model, part)).from_pretrained(destination / part)
             getattr(model, part).load_state_dict(saved.float().state_dict())
     ema = copy.deepcopy(model).eval().requires_grad_(False)
-    if bf16 and run.device == "cpu":  # the fused kernel's backward pass is slower there than plain matrix products
+    if bf16 and run.device == "cpu":
+        # The fused attention kernel's backward pass is slower there than plain matrix products.
         model.unet.set_attn_processor(AttnProcessor())
-        model.to(memory_format=torch.channels_last)
+        model.unet.to(memory_format=torch.channels_last)
     forward = torch.compile(model) if compiled else model
 
     def loss(done: float, rng: np.random.Generator) -> Tensor:
