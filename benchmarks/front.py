@@ -1,6 +1,6 @@
 """Cost against accuracy on EmojiWorld: how many evaluations, how long a step, how early.
 
-    python benchmarks/front.py [--images 96] --out FOLDER
+    python benchmarks/front.py [--images 64] --out FOLDER
 
 Every plan draws the same prompts (object pairs that the classifier was not fitted to) from the same seeds in the same run;
 cost is wall time over plain generation with guidance at 20 steps.
@@ -18,16 +18,15 @@ from learn_to_steer.objectives import LearnedObjective
 from learn_to_steer.steering import SteeringPlan
 
 PLANS = {
-    "0.10 x 3 steps": dict(step_size=0.10, end=0.15),
-    "0.20 x 2 steps": dict(step_size=0.20, end=0.10),
     "0.20 x 3 steps": dict(step_size=0.20, end=0.15),
     "0.30 x 3 steps": dict(step_size=0.30, end=0.15),
     "0.10 x 5 steps": dict(step_size=0.10, end=0.25),
     "0.15 x 5 steps": dict(step_size=0.15, end=0.25),
     "0.20 x 5 steps": dict(step_size=0.20, end=0.25),
     "0.30 x 5 steps": dict(step_size=0.30, end=0.25),
-    "0.10 x 8 steps": dict(step_size=0.10, end=0.40),
-    "0.15 x 8 steps": dict(step_size=0.15, end=0.40),
+    "0.10 x 7 steps": dict(step_size=0.10, end=0.35),
+    "0.15 x 7 steps": dict(step_size=0.15, end=0.35),
+    "0.10 x 10 steps": dict(step_size=0.10, end=0.50),
     "0.10 x 10 steps x 3": dict(step_size=0.10, end=0.50, evaluations_per_step=3),
 }
 
@@ -37,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", type=int, default=96)
+    parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--pairs", choices=("validation", "test"), default="validation")
     parser.add_argument("--classifier", type=Path, default=CLASSIFIERS / "emojiworld-symmetric.safetensors")
