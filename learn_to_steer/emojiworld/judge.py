@@ -19,7 +19,7 @@ STRIDE = 4
 MIN_CELLS = 24
 """Smallest area of a found object in cells (a sprite covers 60 to 180)."""
 
-MAX_CELLS = round(1.25 * SPRITE_SIZES[1] / STRIDE)
+MAX_CELLS = round(1.1 * SPRITE_SIZES[1] / STRIDE)
 """Longest side of one object in cells; a longer region is two twins that touch."""
 
 
