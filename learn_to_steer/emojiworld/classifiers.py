@@ -22,8 +22,8 @@ from .world import DIRECTIONS
 
 Kind = Literal["symmetric", "mean", "official"]
 
-CHOSEN_LAYERS: tuple[str, ...] | None = None
-"""What the shipped symmetric and mean-map classifiers read: all, which read the unseen pairs best."""
+CHOSEN_LAYERS: tuple[str, ...] | None = ("up.1.0", "up.1.1")
+"""What the shipped classifiers read: the last layers, at 16 x 16, which read and steer the validation pairs best."""
 
 LAYER_SETS: dict[str, tuple[str, ...] | None] = {
     "all": None,
@@ -34,7 +34,9 @@ LAYER_SETS: dict[str, tuple[str, ...] | None] = {
     "up.0 (8 x 8)": ("up.0.0", "up.0.1"),
     "up.0.1": ("up.0.1",),
     "up.1 (16 x 16)": ("up.1.0", "up.1.1"),
+    "up.1.0": ("up.1.0",),
     "up to up.0": ("down.0.0", "down.1.0", "mid.0", "up.0.0", "up.0.1"),
+    "up to up.1.0": ("down.0.0", "down.1.0", "mid.0", "up.0.0", "up.0.1", "up.1.0"),
 }
 
 
@@ -95,7 +97,7 @@ def train_shipped(weights: Path, destination: Path, work: Path, scenes: int = 30
     wanted: dict[str, tuple[Kind, tuple[str, ...] | None]] = {
         "emojiworld-symmetric": ("symmetric", CHOSEN_LAYERS),
         "emojiworld-mean": ("mean", CHOSEN_LAYERS),
-        "emojiworld-official": ("official", None),
+        "emojiworld-official": ("official", CHOSEN_LAYERS),
     }
     results = {}
     for name, (kind, layers) in wanted.items():
