@@ -90,7 +90,7 @@ class _Half(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv_in(x)
-        levels = self.down_blocks if self.encoder else self.up_blocks
+        levels: Any = self.down_blocks if self.encoder else self.up_blocks
         for level in (*levels, self.mid_block) if self.encoder else (self.mid_block, *levels):
             x = level(x)
         return self.conv_out(F.silu(self.conv_norm_out(x)))

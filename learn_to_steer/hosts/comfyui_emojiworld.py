@@ -118,7 +118,9 @@ def _model(folder: Path) -> comfy.model_patcher.ModelPatcher:
 
 def _clip(folder: Path) -> comfy.sd.CLIP:
     settings = json.loads((folder / _FILES["settings"]).read_text())
-    target = comfy.supported_models_base.ClipTarget(_tokenizer_class(folder, settings), _encoder_class(settings))
+    target = comfy.supported_models_base.ClipTarget(
+        _tokenizer_class(folder, settings), _encoder_class(settings)
+    )
     clip = comfy.sd.CLIP(target, embedding_directory=None, model_options={"dtype": torch.float32})
     tensors = {
         name if name.startswith("text_model.") else f"text_model.{name}": tensor.float()
