@@ -77,8 +77,8 @@ class _Capturing(comfy.samplers.Sampler):
             entry = active_entry(model_wrap.conds["positive"], timestep, relations.mark, relations.length)
             if entry is None:
                 raise SteeringError(
-                    f"Expected a conditioning of {relations.length} text tokens that holds at this noise level, found none; connect "
-                    "the conditioning of the same Relation Prompt node."
+                    f"Expected a conditioning of {relations.length} text tokens that holds at this noise level, found "
+                    "none; connect the conditioning of the same Relation Prompt node."
                 )
             sites = attention_sites(base.diffusion_model)
             branch = ConditionalBranch(base, base, entry, x, timestep, 1.0, extra_args, sites)
