@@ -28,14 +28,13 @@ def main() -> None:
     steps = 20
     print("# Samplers\n")
     print(
-        f'ComfyUI {comfyui_version.__version__}, EmojiWorld, {SEEDS} pictures of "{conftest.PROMPT}", {steps} steps, scheduler '
-        'simple, cfg 6, plan "fast". Made by `tests/comfyui/samplers.py`. "p" is the probability of the wanted relation that the '
-        "classifier reads, the mean over the pictures, at the first and at the last look while steering, and in the finished "
-        "pictures (brought back to the same noise) with and without steering.\n"
+        f'ComfyUI {comfyui_version.__version__}, EmojiWorld, {SEEDS} pictures of "{conftest.PROMPT}", {steps} steps, '
+        'scheduler simple, cfg 6, plan "fast". Made by `tests/comfyui/samplers.py`. "p" is the probability of the wanted '
+        "relation that the classifier reads, the mean over the pictures: at the first and at the last look while "
+        "steering, and in the finished pictures (brought back to the same noise) with and without steering.\n"
     )
-    print(
-        "| sampler | looks | p first | p last | p finished, steered | p finished, plain | |\n|---|---:|---:|---:|---:|---:|---|"
-    )
+    print("| sampler | looks | p first | p last | p finished, steered | p finished, plain | |")
+    print("|---|---:|---:|---:|---:|---:|---|")
     for sampler in comfy.samplers.KSampler.SAMPLERS:
         try:
             latent = conftest.latents(SEEDS)

@@ -133,9 +133,12 @@ def test_custom_sampling_and_advanced_sampler(node, world):
     import comfy.samplers
     import comfy_extras.nodes_custom_sampler as custom
 
-    model, log = node(
-        "ApplyRelationSteering", model=world.model, relations=world.relations, classifier=world.classifier
-    )
+    inputs = {
+        "relations": world.relations,
+        "classifier": world.classifier,
+        "options": options(node, reached=1.0),
+    }
+    model, log = node("ApplyRelationSteering", model=world.model, **inputs)
     sigmas = comfy.samplers.calculate_sigmas(world.model.get_model_object("model_sampling"), "simple", 8)
     with torch.inference_mode():
         guider = comfy.samplers.CFGGuider(model)
