@@ -60,7 +60,7 @@ class AttentionHeatmaps(io.ComfyNode):
                 io.String.Input("layers", default="", optional=True, tooltip='Names of attention layers, such as "mid.0, up.1.0", separated by commas; empty: the mean of all.'),
             ],
             outputs=[
-                io.Image.Output("image", display_name="IMAGE", tooltip="Object by object for the first picture, then for the next."),
+                io.Image.Output("overlays", display_name="IMAGE", tooltip="Object by object for the first picture, then for the next."),
                 io.String.Output("objects", display_name="objects", tooltip="The objects in this order, one a line."),
             ],
         )  # fmt: skip

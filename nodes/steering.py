@@ -68,7 +68,7 @@ class ApplyRelationSteering(io.ComfyNode):
                 OPTIONS.Input("options", optional=True, tooltip='From Steering Options; without it the plan "fast".'),
             ],
             outputs=[
-                io.Model.Output("model", display_name="MODEL", tooltip="The steered model; the one that came in is not changed."),
+                io.Model.Output("steered_model", display_name="MODEL", tooltip="The steered model; the one that came in is not changed."),
                 TRACE.Output("trace", display_name="trace", tooltip="What steering did, filled while a sampler runs; for Steering Report."),
             ],
         )  # fmt: skip

@@ -29,7 +29,9 @@ def test_the_host_can_describe_every_node(node):
         schema = node_class.GET_SCHEMA()
         schema.validate()
         assert schema.category == "Learn-to-Steer" and schema.description
-        for part in (schema.inputs or []) + (schema.outputs or []):
+        parts = (schema.inputs or []) + (schema.outputs or [])
+        assert len({part.id for part in parts}) == len(parts)  # the oldest hosts want them all different
+        for part in parts:
             assert part.tooltip, (schema.node_id, part.id)
         json.dumps(node_class.GET_NODE_INFO_V1(), default=str)
 
