@@ -51,9 +51,11 @@ def ordinary_weights(model: nn.Module) -> Iterator[None]:
                 for name, tensor in store.items():
                     if tensor is None:
                         continue
-                    if tensor.requires_grad and tensor.is_leaf:
-                        asking.append(tensor.requires_grad_(False))
-                    if not tensor.is_inference() or type(tensor) not in (Tensor, nn.Parameter):
+                    if not tensor.is_inference():
+                        if tensor.requires_grad and tensor.is_leaf:
+                            asking.append(tensor.requires_grad_(False))
+                        continue
+                    if type(tensor) not in (Tensor, nn.Parameter):
                         continue  # quantised tensors are unpacked anew at each use, into ordinary ones
                     stand_in: Tensor = torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(
                         tensor.untyped_storage(), tensor.storage_offset(), tensor.size(), tensor.stride()

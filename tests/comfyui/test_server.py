@@ -26,7 +26,8 @@ GRAPHS = sorted((Path(__file__).parent / "graphs").glob("*.json"))
 class Server:
     """The few questions a test asks a running host."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, process: int) -> None:
+        self.process = process
         self.address = f"http://127.0.0.1:{port}"
 
     def get(self, path: str):
@@ -86,7 +87,7 @@ def server(tmp_path_factory):
     process = subprocess.Popen(
         command, cwd=base, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
-    host = Server(port)
+    host = Server(port, process.pid)
     try:
         for _ in range(600):
             if process.poll() is not None:
@@ -149,3 +150,19 @@ def test_bad_input_is_the_nodes_error_text(server):
     assert message["node_type"] == "LearnToSteer_RelationPrompt"
     # and the next graph runs
     assert server.queue(json.loads(GRAPHS[0].read_text()))["status"]["status_str"] == "success"
+
+
+@pytest.mark.skipif(
+    not os.environ.get("LEARN_TO_STEER_SLOW"), reason="minutes long; set LEARN_TO_STEER_SLOW=1"
+)
+def test_a_hundred_prompts_leave_no_memory_behind(server):
+    import psutil
+
+    graph = json.loads((Path(__file__).parent / "graphs" / "4-sampler-custom-advanced.json").read_text())
+    sizes = []
+    for seed in range(100):
+        graph["8"]["inputs"]["noise_seed"] = seed
+        assert server.queue(graph)["status"]["status_str"] == "success"
+        sizes.append(psutil.Process(server.process).memory_info().rss)
+    print("MiB after the 10th and the 100th:", sizes[9] // 2**20, sizes[99] // 2**20)
+    assert sizes[99] <= 1.02 * sizes[9]
