@@ -89,7 +89,7 @@ def server(tmp_path_factory):
     )
     host = Server(port, process.pid)
     try:
-        for _ in range(600):
+        for _ in range(1200):  # ten minutes: a busy machine starts slowly
             if process.poll() is not None:
                 break
             try:
