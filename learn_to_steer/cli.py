@@ -23,7 +23,7 @@ from .errors import SteeringError
 PLANS = ("fast", "paper")
 SETTINGS = ("plain", "fast", "fast-round-robin", "paper", "centroid")
 DEVICES = ("cpu", "cuda")
-EXTRAS = ("accelerate", "diffusers", "matplotlib", "scipy", "transformers")
+EXTRAS = ("accelerate", "diffusers", "scipy", "transformers")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -285,6 +285,23 @@ def steer(
     return current.to(latent.dtype) if moved_any else latent
 
 
+def look(latent: Tensor, evaluate: Evaluate, trace: SteeringTrace, step: int) -> Reading | None:
+    """One evaluation of every image that has relations, without a gradient and without a move; the trace takes it.
+
+    latent (B, ...) as in `steer`. Returns the Reading over the images with relations, in their order; None where no
+    image has any.
+    """
+    images = [i for i, labels in enumerate(trace.labels) if labels]
+    if not images:
+        return None
+    with torch.inference_mode(False), torch.no_grad():
+        wide = torch.promote_types(latent.dtype, torch.float32)
+        reading = evaluate(latent.detach().to(wide)[images].clone(), tuple(images))
+    trace.forwards += 1
+    _note(trace, reading, images, step, 0, torch.zeros(len(images)), ["looked at only"] * len(images))
+    return reading
+
+
 def _reached(reading: Reading, plan: SteeringPlan) -> Tensor:
     """(b,) bool: every relation of the image is reached by probability or by loss."""
     done = ~reading.mask

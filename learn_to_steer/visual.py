@@ -1,28 +1,26 @@
 """Pictures of what steering does: heat maps over a picture, the report of one prompt, a sheet of many.
 
-Drawn with matplotlib's Agg canvas, without pyplot and its global state, on sheets measured in pixels.
-Pictures are PIL images, heat maps numpy arrays (H, W), places (x, y) in pixels from the top left corner.
+Drawn on sheets of `canvas.py`, measured in pixels. Pictures are PIL images, heat maps numpy arrays (H, W), places (x, y)
+in pixels from the top left corner.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from .errors import SteeringError
+from .canvas import INK, MUTED, Plot, Sheet, heat_colours, text_width
 
 if TYPE_CHECKING:
     from .attention import MapStack
     from .steering import Record
 
-INK, MUTED, FAINT, PAPER = "#111827", "#6b7280", "#e5e7eb", "#ffffff"
-GOOD, BAD = "#15803d", "#dc2626"
+GOOD, BAD, BAND = "#15803d", "#dc2626", "#f6f7f8"
 SERIES = ("#2563eb", "#d97706", "#7c3aed", "#0d9488", "#db2777", "#65a30d")
 """Colours of the relations of a prompt, in turn."""
 
@@ -62,7 +60,7 @@ def heat_overlay(picture: Image.Image, heat: np.ndarray) -> Image.Image:
     warmth = np.asarray(smooth, np.float32).clip(0, 1)[..., None]
     grey = np.asarray(picture.convert("L"), np.float32)[..., None]
     backdrop = 0.6 * grey + 0.15 * np.asarray(picture.convert("RGB"), np.float32)
-    colours = _matplotlib().colormaps["inferno"](warmth[..., 0])[..., :3].astype(np.float32) * 255
+    colours = heat_colours(warmth[..., 0])
     mixed = backdrop * (1 - 0.85 * warmth) + colours * (0.25 + 0.75 * warmth)
     return Image.fromarray(mixed.clip(0, 255).astype(np.uint8))
 
@@ -93,7 +91,7 @@ def report_figure(
     heat_edge = (EDGE - 12 * (count - 1)) // count if count else 0
     heat_top = top + 30 + height + 14 + 24 * max(len(panel.verdicts) for panel in panels)
     bottom = heat_top + (12 + 26 + heat_edge + 22 if count else 0)
-    sheet = _Sheet(width, bottom + MARGIN)
+    sheet = Sheet(width, bottom + MARGIN)
 
     for i, line in enumerate(title):
         sheet.text(MARGIN, MARGIN + 36 * i, line, 26, weight="bold")
@@ -105,7 +103,7 @@ def report_figure(
         sheet.picture(picture, x, top + 30)
         for k, (statement, holds) in enumerate(panel.verdicts):
             y = top + 30 + height + 12 + 24 * k
-            sheet.text(x, y, "✓" if holds else "✗", 16, GOOD if holds else BAD, weight="bold")
+            sheet.mark(x, y + 2, holds, 14, GOOD if holds else BAD)
             sheet.text(x + 22, y + 1, _wrapped(statement, 14, EDGE - 22, 1)[0], 14)
         if panel.heats:
             sheet.text(x, heat_top + 12, heat_title, 14, MUTED)
@@ -139,7 +137,7 @@ def comparison_sheet(
     heading = _wrapped(title, 20, width - 2 * MARGIN, 2)
     names = [_wrapped(name, 14, edge, 2) for name in columns]
     top = MARGIN + 28 * len(heading) + GAP + 19 * max(len(name) for name in names)
-    sheet = _Sheet(width, top + len(rows) * (edge + strip) + MARGIN - gap)
+    sheet = Sheet(width, top + len(rows) * (edge + strip) + MARGIN - gap)
     for i, line in enumerate(heading):
         sheet.text(MARGIN, MARGIN + 28 * i, line, 20, weight="bold")
     for column, name in enumerate(names):
@@ -156,13 +154,12 @@ def comparison_sheet(
             sheet.picture(_enlarged(picture, edge), x, y)
             for k, holds in enumerate(seen):
                 place = x + edge / 2 + 20 * (k - (len(seen) - 1) / 2)
-                mark, colour = ("✓", GOOD) if holds else ("✗", BAD)
-                sheet.text(place, y + edge + 3, mark, 15, colour, weight="bold", align="center")
+                sheet.mark(place - 7, y + edge + 5, holds, 14, GOOD if holds else BAD)
     return sheet.image()
 
 
 def _plot_records(
-    sheet: _Sheet,
+    sheet: Sheet,
     records: Sequence[Record],
     reached: float | None,
     stop_loss: float | None,
@@ -177,102 +174,35 @@ def _plot_records(
     sheet.text(x, y, "What steering did", 17, weight="bold")
     for i, (relation, label) in enumerate(labels):
         colour = SERIES[relation % len(SERIES)]
-        sheet.text(x, y + 32 + 22 * i, "●", 14, colour)
+        sheet.dot(x + 6, y + 40 + 22 * i, 5, colour)
         sheet.text(x + 20, y + 32 + 22 * i, _wrapped(label, 14, width - 20, 1)[0], 14)
     first = y + 32 + 22 * len(labels) + 34
     each = (y + height - first - 40 - 56) / 2
-    inner = width - 46
-    for axes, value, title in (
-        (sheet.axes(x + 46, first, inner, each), "probability", "probability"),
-        (sheet.axes(x + 46, first + each + 56, inner, each), "loss", "loss"),
+    inner, wide = width - 46, (0.5, len(moments) + 0.5)
+    positive = [r.loss for r in records if 0 < r.loss < math.inf]
+    spread = bool(positive) and max(positive) > 50 * min(positive)
+    losses = (min(positive) / 2, max(positive) * 2) if spread else (0.0, 1.08 * max(positive, default=1.0))
+    for name, limit, plot in (
+        ("probability", reached, Plot(sheet, (x + 46, first, inner, each), wide, (-0.03, 1.05))),
+        ("loss", stop_loss, Plot(sheet, (x + 46, first + each + 56, inner, each), wide, losses, spread)),
     ):
+        for k, (step, _) in enumerate(moments):
+            if step % 2 == 0:
+                plot.band(k + 0.5, k + 1.5, BAND)
+        plot.frame()
         for relation, _ in labels:
             mine = [r for r in records if r.relation == relation]
             at = [moments.index((r.step, r.evaluation)) + 1 for r in mine]
-            values = [getattr(r, value) for r in mine]
             colour = SERIES[relation % len(SERIES)]
-            axes.plot(at, values, color=colour, linewidth=2, marker="o", markersize=4 if len(at) < 40 else 0)
-        for k, (step, _) in enumerate(moments):
-            if step % 2 == 0:
-                axes.axvspan(k + 0.5, k + 1.5, color=FAINT, alpha=0.45, linewidth=0, zorder=0)
-        axes.set_xlim(0.5, len(moments) + 0.5)
-        axes.set_title(title, loc="left", fontsize=10.5, color=INK, pad=8)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-    probability, loss = sheet.figure.axes[-2:]
-    probability.set_ylim(-0.03, 1.05)
-    if reached is not None:
-        probability.axhline(reached, color=GOOD, linewidth=1.2, linestyle=(0, (4, 3)))
-        probability.set_title(f"reached at {reached:g}", loc="right", fontsize=9.5, color=GOOD, pad=8)
-    positive = [r.loss for r in records if 0 < r.loss < math.inf]
-    if positive and max(positive) > 50 * min(positive):
-        loss.set_yscale("log")
-    else:
-        loss.set_ylim(0, 1.08 * max(positive, default=1.0))
-    if stop_loss is not None:
-        loss.axhline(stop_loss, color=GOOD, linewidth=1.2, linestyle=(0, (4, 3)))
-        loss.set_title(f"reached at {stop_loss:g}", loc="right", fontsize=9.5, color=GOOD, pad=8)
-    loss.set_xlabel("evaluation (bands: steps of the sampler)", fontsize=9.5, color=MUTED, labelpad=8)
-
-
-class _Sheet:
-    """A white sheet of width x height pixels. All places are pixels from its top left corner."""
-
-    def __init__(self, width: float, height: float) -> None:
-        _matplotlib()
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        self.width, self.height = round(width), round(height)
-        # Half a hundredth over, because the canvas rounds its size in pixels down.
-        size = ((self.width + 0.005) / 100, (self.height + 0.005) / 100)
-        self.figure = Figure(figsize=size, dpi=100, facecolor=PAPER)
-        self.canvas = FigureCanvasAgg(self.figure)
-
-    def text(
-        self,
-        x: float,
-        y: float,
-        text: str,
-        size: float,
-        color: str = INK,
-        weight: str = "normal",
-        align: str = "left",
-    ) -> None:
-        """One line of text, size in pixels; (x, y) is the top of the line at its left end or its middle."""
-        self.figure.text(
-            x / self.width,
-            1 - (y + size) / self.height,
-            text,
-            fontsize=size * 0.72,
-            color=color,
-            weight=weight,
-            ha=align,
-            va="baseline",
-            parse_math=False,  # a prompt may hold dollar signs
-        )
-
-    def picture(self, picture: Image.Image, x: float, y: float) -> None:
-        """A picture, pixel for pixel, its top left corner at (x, y)."""
-        pixels = np.asarray(picture.convert("RGB"))
-        self.figure.figimage(pixels, round(x), self.height - round(y) - picture.height, origin="upper")
-
-    def axes(self, x: float, y: float, width: float, height: float) -> Any:
-        """A plot whose data area is this box."""
-        box = (x / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height)
-        axes = self.figure.add_axes(box, facecolor="none")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color(FAINT)
-        axes.tick_params(which="both", colors=MUTED, labelsize=9, length=0, pad=6)
-        axes.grid(axis="y", color=FAINT, linewidth=0.8)
-        axes.set_axisbelow(True)
-        return axes
-
-    def image(self) -> Image.Image:
-        """What has been drawn."""
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
-            self.canvas.draw()
-        return Image.fromarray(np.asarray(self.canvas.buffer_rgba())[..., :3].copy())
+            plot.line(at, [getattr(r, name) for r in mine], colour, dots=len(at) < 40)
+        plot.title(name, "left", 14, INK)
+        if limit is not None:
+            plot.threshold(limit, GOOD)
+            plot.title(f"reached at {limit:g}", "right", 12, GOOD)
+    below = first + 2 * each + 56 + 24
+    sheet.text(
+        x + 46 + inner / 2, below, "evaluation (bands: steps of the sampler)", 12, MUTED, align="center"
+    )
 
 
 def _enlarged(picture: Image.Image, edge: int) -> Image.Image:
@@ -287,7 +217,7 @@ def _wrapped(text: str, size: float, width: float, most: int) -> list[str]:
     lines, words = [""], text[:2000].split()
     for word in words:
         longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and _text_width(longer, size) > width:
+        if lines[-1] and text_width(longer, size) > width:
             lines.append(word)
         else:
             lines[-1] = longer
@@ -297,34 +227,11 @@ def _wrapped(text: str, size: float, width: float, most: int) -> list[str]:
 
 
 def _shortened(line: str, size: float, width: float) -> str:
-    if _text_width(line, size) <= width:
+    if text_width(line, size) <= width:
         return line
     low, high = 0, len(line)  # the longest beginning that fits with its dots
     while low < high:
         middle = (low + high + 1) // 2
-        fits = _text_width(line[:middle].rstrip() + "…", size) <= width
+        fits = text_width(line[:middle].rstrip() + "…", size) <= width
         low, high = (middle, high) if fits else (low, middle - 1)
     return line[:low].rstrip() + "…"
-
-
-def _text_width(text: str, size: float) -> float:
-    """Width in pixels of a line of bold text of `size` pixels; normal text is narrower."""
-    _matplotlib()
-    from matplotlib.backends.backend_agg import RendererAgg
-    from matplotlib.font_manager import FontProperties
-
-    font = FontProperties(size=size * 0.72, weight="bold")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
-        return float(RendererAgg(1, 1, 100).get_text_width_height_descent(text, font, False)[0])
-
-
-def _matplotlib() -> Any:
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise SteeringError(
-            "Expected matplotlib for pictures and plots, but it is not installed; "
-            'run: pip install "learn-to-steer[demo]".'
-        ) from error
-    return matplotlib

@@ -27,6 +27,10 @@ Triplet = RelationTriplet | tuple[str, str, str]
 """A relation triplet, or (subject words, relation name, object words) of the prompt."""
 
 
+UNET_FAMILIES = {768: "sd1", 1024: "sd2", 2048: "sdxl"}
+"""Model family of a UNet by the width of its text states."""
+
+
 class Host(Protocol):
     """A model under some host, set up for the prompts of one batch."""
 

@@ -16,9 +16,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..attention import AttentionLayer, AttentionRecorder, MapStack, StopForward
-from . import hooked
-
-_FAMILIES = {768: "sd1", 1024: "sd2", 2048: "sdxl"}
+from . import UNET_FAMILIES, hooked
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ def attention_layers(unet: Any) -> list[AttentionLayer]:
 def model_family(unet: Any) -> str:
     """The family by the width of the text states: "sd1", "sd2", "sdxl", else "custom"."""
     width = unet.config.cross_attention_dim
-    return _FAMILIES.get(width, "custom") if isinstance(width, int) else "custom"
+    return UNET_FAMILIES.get(width, "custom") if isinstance(width, int) else "custom"
 
 
 def _sites(unet: Any) -> list[_Site]:

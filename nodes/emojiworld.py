@@ -1,0 +1,35 @@
+"""Load EmojiWorld: a small model that ships with the pack, to try everything without a download."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..learn_to_steer.hosts.comfyui_emojiworld import load_emojiworld
+from .types import CATEGORY
+
+
+class LoadEmojiWorld(io.ComfyNode):
+    """Nothing -> MODEL, CLIP, VAE."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LearnToSteer_LoadEmojiWorld",
+            display_name="Load EmojiWorld",
+            category=CATEGORY,
+            description="A tiny text-to-image model (128 x 128 pixels, twelve emoji) that draws well and places badly. Good settings: "
+            "20 steps, cfg 6, euler, scheduler simple.",
+            inputs=[],
+            outputs=[
+                io.Model.Output("model", display_name="MODEL", tooltip="EmojiWorld's UNet, for latents of 128 x 128 pixels."),
+                io.Clip.Output("clip", display_name="CLIP", tooltip="EmojiWorld's text encoder: 32 tokens, the words of its objects and relations."),
+                io.Vae.Output("vae", display_name="VAE", tooltip="EmojiWorld's autoencoder."),
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        return io.NodeOutput(*load_emojiworld())
+
+
+NODES: list[type[io.ComfyNode]] = [LoadEmojiWorld]

@@ -1,0 +1,65 @@
+"""Relation Prompt: a text encoder that also says which relations the text states."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io, ui
+
+from ..learn_to_steer.hosts.comfyui_prompt import MARK, PromptRelations, read_prompt
+from .types import CATEGORY, RELATIONS
+
+
+class RelationPrompt(io.ComfyNode):
+    """CLIP + text -> conditioning + relations."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LearnToSteer_RelationPrompt",
+            display_name="Relation Prompt",
+            category=CATEGORY,
+            description="Encodes a prompt and finds the spatial relations it states, such as "
+            '"a dog to the right of a teddy bear". Shows on the node what was understood.',
+            inputs=[
+                io.Clip.Input("clip", tooltip="The text encoder of the model that will draw."),
+                io.String.Input(
+                    "text",
+                    multiline=True,
+                    dynamic_prompts=True,
+                    default="a dog to the right of a teddy bear",
+                    tooltip="The prompt. Weights such as (dog:1.2) and embeddings work as ever and are read over when looking "
+                    "for relations.",
+                ),
+                io.String.Input(
+                    "triplets",
+                    multiline=True,
+                    optional=True,
+                    default="",
+                    tooltip='Relations by hand, one a line: "dog | right of | teddy bear". They replace what the prompt was '
+                    "understood to say; the objects must be words of the prompt. Empty: read the prompt.",
+                ),
+            ],
+            outputs=[
+                io.Conditioning.Output("conditioning", display_name="CONDITIONING", tooltip="The encoded prompt, for a sampler's positive input."),
+                RELATIONS.Output("relations", display_name="relations", tooltip="The relations of the prompt and where their objects are in the text, for the steering nodes."),
+                io.String.Output("understood", display_name="understood", tooltip="The relations that were understood, one a line."),
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, clip: Any, text: str, triplets: str = "") -> io.NodeOutput:
+        relations = read_prompt(clip, text, triplets or "")
+        encoded = clip.encode_from_tokens_scheduled(clip.tokenize(text))
+        conditioning = [[states, {**extra, MARK: relations.mark}] for states, extra in encoded]
+        lines = _understood(relations)
+        return io.NodeOutput(conditioning, relations, lines, ui=ui.PreviewText(lines))
+
+
+def _understood(relations: PromptRelations) -> str:
+    if not relations.triplets:
+        return "No relation found: the picture will be drawn plainly."
+    return "\n".join(f"{t.subject} | {t.relation} | {t.object}" for t in relations.triplets)
+
+
+NODES: list[type[io.ComfyNode]] = [RelationPrompt]

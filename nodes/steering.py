@@ -1,0 +1,84 @@
+"""Steering Options, and Apply Relation Steering: a MODEL that steers itself in any sampler."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..learn_to_steer.hosts.comfyui import Steering, SteeringLog, steered_model
+from ..learn_to_steer.steering import SteeringPlan
+from .types import CATEGORY, CLASSIFIER, OPTIONS, RELATIONS, TRACE
+
+
+class SteeringOptions(io.ComfyNode):
+    """Widgets -> plan."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LearnToSteer_SteeringOptions",
+            display_name="Steering Options",
+            category=CATEGORY,
+            description='When, how often and how far to steer. Without this node the plan "fast" is used.',
+            inputs=[
+                io.Combo.Input("plan", options=["fast", "paper", "paper-schnell", "custom"], default="fast", tooltip='"fast": one look at each step of the first quarter. "paper": as published, up to 16 looks at each step of the first half. "custom": the settings below; strength counts for all.'),
+                io.Float.Input("strength", default=1.0, min=0.0, max=10.0, step=0.05, tooltip="Multiplies every move; 0 switches steering off, bit for bit."),
+                io.Float.Input("start", default=0.0, min=0.0, max=1.0, step=0.01, tooltip="Custom: where steering starts, as a fraction of the sampler's steps."),
+                io.Float.Input("end", default=0.25, min=0.0, max=1.0, step=0.01, tooltip="Custom: where steering ends, as a fraction of the sampler's steps."),
+                io.Int.Input("every", default=1, min=1, max=100, tooltip="Custom: steer each n-th of these steps."),
+                io.Int.Input("evaluations_per_step", default=1, min=1, max=64, tooltip="Custom: at most so many looks (forward and backward passes) at one step."),
+                io.Int.Input("budget", default=0, min=0, max=10000, tooltip="Custom: at most so many looks in all, per picture; 0: no limit."),
+                io.Combo.Input("step_rule", options=["relative", "gradient"], default="relative", tooltip='Custom. "relative": move by a fraction of the latent\'s own size. "gradient": a factor on the plain gradient, as published.'),
+                io.Float.Input("step_size", default=0.2, min=0.0, max=1000.0, step=0.01, tooltip="Custom: the fraction (0.1 to 0.3) or the factor (5 to 7.5) of the step rule."),
+                io.Float.Input("reached", default=0.98, min=0.01, max=1.0, step=0.01, tooltip="Custom: a relation of this probability counts as reached, and its picture is left alone for this step."),
+                io.Combo.Input("combine", options=["sum", "round_robin"], default="sum", tooltip="Custom, for several relations: all together, or one after the other."),
+                io.String.Input("layers", default="", optional=True, tooltip='Custom: names of attention layers to read, such as "mid.0, up.1.0", separated by commas; empty: the classifier\'s own. Only for classifiers that take any layers.'),
+            ],
+            outputs=[OPTIONS.Output("options", display_name="options", tooltip="For Apply Relation Steering and the steering samplers.")],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls, plan: str, strength: float, layers: str = "", budget: int = 0, **custom: Any
+    ) -> io.NodeOutput:
+        if plan != "custom":
+            return io.NodeOutput(SteeringPlan.preset(plan, strength=strength))
+        names = tuple(name.strip() for name in (layers or "").split(",") if name.strip())
+        return io.NodeOutput(
+            SteeringPlan(strength=strength, layers=names or None, budget=budget or None, **custom)
+        )
+
+
+class ApplyRelationSteering(io.ComfyNode):
+    """MODEL -> MODEL."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LearnToSteer_ApplyRelationSteering",
+            display_name="Apply Relation Steering",
+            category=CATEGORY,
+            description="A model that steers itself towards the prompt's relations in whatever sampler node it is used. Without a "
+            "relation it is the model itself.",
+            inputs=[
+                io.Model.Input("model", tooltip="A UNet: Stable Diffusion 1.x, 2.x, XL or EmojiWorld."),
+                RELATIONS.Input("relations", tooltip="From Relation Prompt, whose conditioning must be the sampler's positive one."),
+                CLASSIFIER.Input("classifier", tooltip="From Load Relation Classifier, made for this model."),
+                OPTIONS.Input("options", optional=True, tooltip='From Steering Options; without it the plan "fast".'),
+            ],
+            outputs=[
+                io.Model.Output("steered_model", display_name="MODEL", tooltip="The steered model; the one that came in is not changed."),
+                TRACE.Output("trace", display_name="trace", tooltip="What steering did, filled while a sampler runs; for Steering Report."),
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, model: Any, relations: Any, classifier: Any, options: Any = None) -> io.NodeOutput:
+        log = SteeringLog()
+        return io.NodeOutput(
+            steered_model(model, Steering(relations, classifier, options or SteeringPlan(), log)), log
+        )
+
+
+NODES: list[type[io.ComfyNode]] = [SteeringOptions, ApplyRelationSteering]

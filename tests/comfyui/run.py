@@ -1,0 +1,38 @@
+"""Run the tests of this folder inside a real ComfyUI, with the interpreter that can import it.
+
+    python tests/comfyui/run.py [pytest arguments]
+
+The host is found through COMFYUI_PATH, else in ~/comfy/ComfyUI; its interpreter through COMFYUI_PYTHON, else in the host's
+.venv, else this one. Says which host ran, or that there was none and the tests were left out.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> int:
+    """Exit status: pytest's; 0 where there is no host, and that is said."""
+    host = Path(os.environ.get("COMFYUI_PATH") or Path.home() / "comfy" / "ComfyUI").expanduser()
+    if not (host / "comfy" / "samplers.py").is_file():
+        print(f"ComfyUI host tests: LEFT OUT, no ComfyUI at {host} (set COMFYUI_PATH).")
+        return 0
+    own = host / ".venv" / "bin" / "python"
+    python = os.environ.get("COMFYUI_PYTHON") or (str(own) if own.exists() else sys.executable)
+    version = (host / "comfyui_version.py").read_text().split('"')[1]
+    environment = {**os.environ, "COMFYUI_PATH": str(host), "LEARN_TO_STEER_HOST_TESTS": "1"}
+    command = [python, "-m", "pytest", "-p", "no:cacheprovider", str(HERE), *sys.argv[1:]]
+    status = subprocess.run(command, cwd=HERE, env=environment).returncode
+    print(
+        f"ComfyUI host tests: ran on ComfyUI {version} with {python}, {'passed' if status == 0 else 'FAILED'}."
+    )
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
