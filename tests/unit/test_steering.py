@@ -147,7 +147,7 @@ def test_presets():
     paper = SteeringPlan.preset("paper")
     assert list(paper.steps(50)) == list(range(25)) and paper.evaluations_per_step == 16
     assert list(SteeringPlan.preset("paper-schnell").steps(4)) == [0]
-    assert list(SteeringPlan.preset("fast").steps(20)) == [0, 1, 2, 3, 4]
+    assert list(SteeringPlan.preset("fast").steps(20)) == [0, 1, 2, 3, 4, 5]
     assert SteeringPlan.preset("fast", strength=0.5).strength == 0.5
     for name, changes in [("slow", {}), ("fast", {"speed": 1})]:
         with pytest.raises(SteeringError):
