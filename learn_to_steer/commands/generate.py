@@ -294,7 +294,7 @@ def _reached(trace: Any, plan: Any) -> list[str]:
         first.setdefault(record.relation, record)
         last[record.relation] = record
     goal = f"wanted {plan.reached:g}" if plan.reached is not None else f"wanted loss {plan.stop_loss:g}"
-    changes = (f"{r.label} {first[i].probability:.2f} → {r.probability:.2f}" for i, r in last.items())
+    changes = (f"{r.label} {first[i].probability:.2f} to {r.probability:.2f}" for i, r in last.items())
     return [f"Probability, first and last evaluation ({goal}): {', '.join(changes)}"]
 
 
