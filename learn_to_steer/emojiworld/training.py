@@ -8,6 +8,7 @@ wastes less than one process on all cores.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
 import time
@@ -308,7 +309,9 @@ def train_generator(
     torch.manual_seed(run.seed)
     vae = AutoencoderKL.from_pretrained(destination / "vae", torch_dtype=torch.float32)
     run.work.mkdir(parents=True, exist_ok=True)
-    cache = run.work / f"latents-{run.seed + rank}-{scenes}.safetensors"
+    weights = b"".join(sorted(file.read_bytes() for file in (destination / "vae").glob("*.safetensors")))
+    mark = hashlib.sha256(weights).hexdigest()[:8]  # another autoencoder has other latents
+    cache = run.work / f"latents-{run.seed + rank}-{scenes}-{mark}.safetensors"
     data = encode_scenes(vae, scenes, run.seed + rank, run.device, cache)
     tokenizer = write_tokenizer(destination / "tokenizer")
     scheduler = build_scheduler()
