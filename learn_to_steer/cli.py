@@ -207,6 +207,12 @@ def _add_emojiworld(commands: argparse._SubParsersAction) -> None:
             add("--true-share", type=_number(0, 1), default=0.33, help="captions with the true relation")
             add("--random-share", type=_number(0, 1), default=0.33, help="captions with a random relation")
             add(
+                "--grounding",
+                type=_number(0, 1e3),
+                default=0.1,
+                help="weight of the loss on nouns' attention",
+            )
+            add(
                 "--warm-start", action="store_true", help="begin with the weights in --weights, not at random"
             )
         model.set_defaults(run=("emojiworld", "train"), part=part)

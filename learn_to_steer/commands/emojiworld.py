@@ -48,6 +48,7 @@ def train(args: argparse.Namespace) -> None:
             compiled=args.compile,
             bf16=args.bf16,
             warm_start=args.warm_start,
+            grounding=args.grounding,
         )
     print(f"Written: {args.part} in {weights}")
 

@@ -6,7 +6,6 @@ Plain noising and one forward pass stand in for inversion. The two have not been
 from __future__ import annotations
 
 import hashlib
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +29,21 @@ Pair = tuple[str, str]
 
 
 def object_pairs(part: str, seed: int = 2602) -> list[Pair]:
-    """Unordered pairs of objects: "train" (36), "validation" (8) or "test" (22); no pair is in two parts.
+    """Unordered pairs of objects: "train" (36), "validation" (6) or "test" (24); no pair is in two parts.
 
-    The test pairs are never seen by a classifier, in training or in its early stopping.
+    Every object is equally often in each part: the pairs are the rounds of a tournament in which everybody meets
+    everybody once (circle method), and a part is some of these rounds. The test pairs are never seen by a classifier,
+    in training or in its early stopping.
     """
-    pairs = list(itertools.combinations(OBJECTS, 2))
-    order = [pairs[i] for i in np.random.default_rng(seed).permutation(len(pairs))]
-    return {"test": order[:22], "validation": order[22:30], "train": order[30:]}[part]
+    rng = np.random.default_rng(seed)
+    fixed, *others = rng.permutation(OBJECTS).tolist()
+    rounds = []
+    for turn in range(len(others)):
+        circle = [fixed, *others[turn:], *others[:turn]]
+        half = len(circle) // 2
+        rounds.append([(a, b) for a, b in zip(circle[:half], reversed(circle[half:]), strict=True)])
+    share = {"test": slice(0, 4), "validation": slice(4, 5), "train": slice(5, None)}[part]
+    return [pair for one in rounds[share] for pair in one]
 
 
 @torch.no_grad()

@@ -25,6 +25,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ..tokens import encoder_of
+from .grounding import GroundedAttention, ground, grounding_loss, noun_tokens, scene_boxes
 from .judge import Judge, cell_labels
 from .models import build_autoencoder, build_scheduler, build_text_encoder, build_unet, write_tokenizer
 from .render import aspects, render, sprites
@@ -279,10 +281,14 @@ class Generator(nn.Module):
         self.unet = build_unet()
         self.text_encoder = build_text_encoder(vocabulary)
 
-    def forward(self, noisy: Tensor, timesteps: Tensor, ids: Tensor) -> Tensor:
-        """v-prediction (B, 4, 16, 16) of noisy latents at ``timesteps`` (B,) under token ids (B, 32)."""
+        self.grounded: list[GroundedAttention] = []
+
+    def forward(self, noisy: Tensor, timesteps: Tensor, ids: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """v-prediction (B, 4, 16, 16) of noisy latents at ``timesteps`` (B,) under token ids (B, 32), and what the
+        attentions in ``grounded`` attended to."""
         context = self.text_encoder(ids).last_hidden_state
-        return self.unet(noisy, timesteps, context, return_dict=False)[0]
+        predicted = self.unet(noisy, timesteps, context, return_dict=False)[0]
+        return predicted, [attention.probabilities for attention in self.grounded]  # type: ignore[misc]
 
 
 def train_generator(
@@ -294,6 +300,7 @@ def train_generator(
     compiled: bool = False,
     bf16: bool = False,
     warm_start: bool = False,
+    grounding: float = 0.1,
 ) -> None:
     """Fit UNet and text encoder to predict v; captions are drawn anew each time a scene comes up.
 
@@ -301,9 +308,9 @@ def train_generator(
     more of them are true, the better the model obeys unsteered.
     bf16: forward and backward under autocast to bfloat16; weights and optimizer stay in float32.
     warm_start: begin a new run with the weights in ``destination`` instead of random ones.
+    grounding: weight of :func:`~.grounding.grounding_loss` beside the error of v.
     """
     from diffusers import AutoencoderKL
-    from diffusers.models.attention_processor import AttnProcessor
 
     rank, _ = _join_processes()
     torch.manual_seed(run.seed)
@@ -321,10 +328,12 @@ def train_generator(
             saved = type(getattr(model, part)).from_pretrained(destination / part)
             getattr(model, part).load_state_dict(saved.float().state_dict())
     ema = copy.deepcopy(model).eval().requires_grad_(False)
+    # Plain matrix products also have the faster backward pass in bf16 on a CPU.
+    model.grounded = ground(model.unet)
     if bf16 and run.device == "cpu":
-        # The fused attention kernel's backward pass is slower there than plain matrix products.
-        model.unet.set_attn_processor(AttnProcessor())
         model.unet.to(memory_format=torch.channels_last)
+    words = {name: encoder_of(tokenizer)(name) for name in OBJECTS}
+    boxes = scene_boxes(data.scenes)
     forward = torch.compile(model) if compiled else model
 
     def loss(done: float, rng: np.random.Generator) -> Tensor:
@@ -340,8 +349,10 @@ def train_generator(
         noisy = scheduler.add_noise(latents, noise, timesteps)
         target = scheduler.get_velocity(latents, noise, timesteps)
         with torch.autocast(run.device, torch.bfloat16, enabled=bf16):
-            predicted = forward(noisy, timesteps, ids.to(run.device))
-        return F.mse_loss(predicted.float(), target)
+            predicted, attended = forward(noisy, timesteps, ids.to(run.device))
+        nouns = noun_tokens(ids, [data.scenes[i] for i in chosen], words).to(run.device)
+        grounded = grounding_loss(attended, nouns, boxes[torch.from_numpy(chosen)].to(run.device))
+        return F.mse_loss(predicted.float(), target) + grounding * grounded
 
     if _fit("generator", run, model, loss, ema=ema):
         export_generator(ema, destination)

@@ -1,0 +1,103 @@
+"""A noun attends to its object: the part of the generator's loss that ties words to places.
+
+Left alone, a small UNet learns to draw some of its objects without ever looking up *where* their word is meant: the
+maps of "sunflower" or "frog" were as strong beside the object as on it, and no classifier can read a relation out of
+such maps. Large text-to-image models have maps that outline the objects (DAAM, Tang et al., ACL 2023). The token loss
+of TokenCompose (Wang et al., CVPR 2024) teaches it: (1 - share of a noun's attention inside its object) ** 2. It says
+nothing about relation words, which stay as badly understood as the captions leave them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.attention_processor import Attention, AttnProcessor
+from torch import Tensor
+
+from ..tokens import find_runs
+from .world import IMAGE_SIZE, Scene
+
+OBJECTS_AT_MOST = 3
+
+
+class GroundedAttention:
+    """A cross-attention by plain matrix products that also keeps its probabilities, (B * heads, positions, tokens)."""
+
+    def __init__(self) -> None:
+        self.probabilities: Tensor | None = None
+
+    def __call__(
+        self, attn: Attention, hidden_states: Tensor, encoder_hidden_states: Tensor, **_: object
+    ) -> Tensor:
+        query = attn.head_to_batch_dim(attn.to_q(hidden_states))
+        key = attn.head_to_batch_dim(attn.to_k(encoder_hidden_states))
+        value = attn.head_to_batch_dim(attn.to_v(encoder_hidden_states))
+        self.probabilities = attn.get_attention_scores(query, key)
+        mixed = attn.batch_to_head_dim(torch.bmm(self.probabilities.to(value.dtype), value))
+        return attn.to_out[1](attn.to_out[0](mixed))
+
+
+def ground(unet) -> list[GroundedAttention]:
+    """Make the cross-attentions of the up blocks keep their probabilities; all attentions become plain products."""
+    processors = {
+        name: GroundedAttention() if name.startswith("up_blocks") and "attn2" in name else AttnProcessor()
+        for name in unet.attn_processors
+    }
+    unet.set_attn_processor(dict(processors))
+    return [p for p in processors.values() if isinstance(p, GroundedAttention)]
+
+
+def scene_boxes(scenes: Sequence[Scene]) -> Tensor:
+    """(N, 3, 4) float32: x0, x1, y0, y1 of each object as fractions of the picture; zeros where there is none."""
+    boxes = torch.zeros(len(scenes), OBJECTS_AT_MOST, 4)
+    for i, scene in enumerate(scenes):
+        for j, box in enumerate(placed.box for placed in scene.objects):
+            edges = (
+                box.x - box.width / 2,
+                box.x + box.width / 2,
+                box.y - box.height / 2,
+                box.y + box.height / 2,
+            )
+            boxes[i, j] = torch.tensor(edges) / IMAGE_SIZE
+    return boxes
+
+
+def noun_tokens(ids: Tensor, scenes: Sequence[Scene], words: dict[str, list[int]]) -> Tensor:
+    """(B, 3, T) averaging weights over each object's tokens in its caption; zeros where the caption does not name it.
+
+    ids (B, T): the captions. words: token ids of each object's name.
+    """
+    weights = torch.zeros(len(scenes), OBJECTS_AT_MOST, ids.shape[1])
+    for i, (caption, scene) in enumerate(zip(ids.tolist(), scenes, strict=True)):
+        for j, placed in enumerate(scene.objects):
+            word = words[placed.name]
+            for start in find_runs(caption, word)[:1]:
+                weights[i, j, start : start + len(word)] = 1 / len(word)
+    return weights
+
+
+def grounding_loss(probabilities: Sequence[Tensor], nouns: Tensor, boxes: Tensor) -> Tensor:
+    """Mean of (1 - share of attention inside the object) ** 2 over layers and named objects; scalar float32.
+
+    probabilities: per layer (B * heads, H * W, T), square grids; heads are averaged first. nouns (B, 3, T): see
+    :func:`noun_tokens`. boxes (B, 3, 4): see :func:`scene_boxes`.
+    """
+    named = nouns.sum(-1)
+    total = nouns.new_zeros(())
+    for layer in probabilities:
+        heads = layer.float().unflatten(0, (len(nouns), -1)).mean(1)
+        maps = torch.einsum("bot,bnt->bon", nouns, heads)
+        inside = (maps * _coverage(boxes, round(maps.shape[-1] ** 0.5)).flatten(2)).sum(-1)
+        share = inside / (maps.sum(-1) + 1e-8)
+        total = total + ((1 - share) ** 2 * named).sum() / named.sum().clamp(min=1)
+    return total / len(probabilities)
+
+
+def _coverage(boxes: Tensor, size: int) -> Tensor:
+    """(B, O, size, size): how much of each cell of the grid lies inside the box, 0..1."""
+    cells = torch.arange(size, dtype=boxes.dtype, device=boxes.device)
+    low, high = boxes[..., 0::2, None] * size, boxes[..., 1::2, None] * size  # (B, O, 2, 1): x and y
+    covered = F.relu(torch.minimum(high, cells + 1) - torch.maximum(low, cells))
+    return covered[..., 1, :, None] * covered[..., 0, None, :]
