@@ -22,21 +22,19 @@ from .world import DIRECTIONS
 
 Kind = Literal["symmetric", "mean", "official"]
 
-CHOSEN_LAYERS: tuple[str, ...] | None = ("up.1.0", "up.1.1")
-"""What the shipped classifiers read: the last layers, at 16 x 16, which read and steer the validation pairs best."""
+CHOSEN_LAYERS: tuple[str, ...] | None = ("up.0.0",)
+"""What the shipped classifiers read: the first layer whose maps say where the objects are; the pass then stops early."""
 
 LAYER_SETS: dict[str, tuple[str, ...] | None] = {
     "all": None,
+    "down.0 (16 x 16)": ("down.0.0",),
+    "down.1 (8 x 8)": ("down.1.0",),
+    "mid (8 x 8)": ("mid.0",),
     "down + mid": ("down.0.0", "down.1.0", "mid.0"),
-    "down.0": ("down.0.0",),
-    "down.1": ("down.1.0",),
-    "mid": ("mid.0",),
+    "up.0.0 (8 x 8)": ("up.0.0",),
     "up.0 (8 x 8)": ("up.0.0", "up.0.1"),
-    "up.0.1": ("up.0.1",),
     "up.1 (16 x 16)": ("up.1.0", "up.1.1"),
-    "up.1.0": ("up.1.0",),
-    "up to up.0": ("down.0.0", "down.1.0", "mid.0", "up.0.0", "up.0.1"),
-    "up to up.1.0": ("down.0.0", "down.1.0", "mid.0", "up.0.0", "up.0.1", "up.1.0"),
+    "up": ("up.0.0", "up.0.1", "up.1.0", "up.1.1"),
 }
 
 

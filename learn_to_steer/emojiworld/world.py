@@ -77,13 +77,13 @@ def sample_scene(
     names: tuple[str, ...] | None = None,
     aspect: dict[str, float] | None = None,
 ) -> Scene:
-    """Draw a scene: 1, 2 or 3 objects in shares 15/60/25 unless ``count`` or ``names`` says otherwise.
+    """Draw a scene: 1, 2 or 3 objects in shares 10/50/40 unless ``count`` or ``names`` says otherwise.
 
     ``aspect`` maps a name to width / height of its sprite (default 1). Sprites keep 2 pixels of distance from each
     other and lie wholly inside the picture.
     """
     if names is None:
-        n = count or int(rng.choice([1, 2, 3], p=[0.15, 0.60, 0.25]))
+        n = count or int(rng.choice([1, 2, 3], p=[0.10, 0.50, 0.40]))
         names = tuple(OBJECTS[i] for i in rng.choice(len(OBJECTS), size=n, replace=False))
     while True:
         placed: list[Placed] = []

@@ -1,0 +1,113 @@
+"""The pack in a real browser: every graph opened from the template browser, those of EmojiWorld queued in the page.
+
+    pip install playwright
+    python tests/comfyui/browser.py http://127.0.0.1:8188 --out FOLDER [--chromium /usr/bin/chromium]
+
+Needs a running ComfyUI with the pack in custom_nodes, and a Chromium. For each graph: nodes that the page does not know,
+what the browser's console complained about, what the nodes say after a run and which of them show pictures; a screenshot
+before and, where it was queued, after. Exit code 1 where a graph does not open cleanly or a queued one does not finish.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
+
+WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
+NEEDS_DOWNLOAD = ("2-", "3-")
+PACK = "learn-to-steer"
+READY = "() => !!window.app?.graph && !!window.LiteGraph?.registered_node_types?.LearnToSteer_RelationPrompt"
+UNKNOWN = """() => window.app.graph._nodes
+    .filter(n => n.has_errors || !LiteGraph.registered_node_types[n.type]).map(n => n.type)"""
+SAID = """() => Object.fromEntries(window.app.graph._nodes
+    .map(n => [n.type, n.widgets?.find(w => w.name == 'lts_said')?.value]).filter(([, text]) => text))"""
+PICTURES = "() => window.app.graph._nodes.filter(n => n.imgs?.length).map(n => n.type)"
+FIT = """() => {
+    const nodes = window.app.graph._nodes, x = nodes.map(n => n.pos[0]), y = nodes.map(n => n.pos[1]);
+    const right = Math.max(...nodes.map(n => n.pos[0] + n.size[0]));
+    const low = Math.max(...nodes.map(n => n.pos[1] + n.size[1]));
+    const view = window.app.canvas, left = Math.min(...x) - 30, top = Math.min(...y) - 70;
+    view.ds.scale = Math.min(view.canvas.clientWidth / (right - left + 60), view.canvas.clientHeight / (low - top + 60));
+    view.ds.offset = [-left + 60 / view.ds.scale, -top + 40 / view.ds.scale];
+    window.app.graph.setDirtyCanvas(true, true);
+}"""
+
+
+def main() -> int:
+    """Open, look, queue, look again."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("server")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--chromium", help="path of the browser; else the one playwright installed")
+    parser.add_argument("--patience", type=float, default=300, help="seconds to wait for the page and a run")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    failed = False
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=arguments.chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1800, "height": 1000})
+        page.set_default_timeout(arguments.patience * 1000)
+        complaints: list[str] = []
+        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda e: complaints.append(str(e)))
+        page.goto(arguments.server)
+        page.wait_for_function(READY, polling=1000)
+        page.wait_for_timeout(5000)
+        print("the empty page's own complaints:", sorted(set(complaints)) or "none")
+        for file in sorted(WORKFLOWS.glob("*.json")):
+            complaints.clear()
+            open_template(page, file.stem)
+            unknown = page.evaluate(UNKNOWN)
+            page.evaluate(FIT)
+            page.wait_for_timeout(1500)
+            page.screenshot(path=arguments.out / f"{file.stem}.png")
+            report: dict[str, Any] = {"nodes": page.evaluate("() => window.app.graph._nodes.length")}
+            report |= {"unknown": unknown, "complaints": list(complaints)}
+            if not file.stem.startswith(NEEDS_DOWNLOAD):
+                report |= run(page, arguments.patience)
+                page.evaluate(FIT)
+                page.wait_for_timeout(1500)
+                page.screenshot(path=arguments.out / f"{file.stem}-done.png")
+            print(file.stem, report, flush=True)
+            failed |= bool(unknown or complaints or report.get("status", "success") != "success")
+        browser.close()
+    return int(failed)
+
+
+def open_template(page: Page, name: str) -> None:
+    """Click the graph's card in the template browser."""
+    page.keyboard.press("Escape")
+    page.evaluate("() => window.app.extensionManager.command.execute('Comfy.BrowseTemplates')")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text(PACK, exact=True).first.click()
+    dialog.get_by_text(name).first.click()
+    dialog.wait_for(state="hidden")
+    page.wait_for_timeout(3000)
+
+
+def run(page: Page, patience: float) -> dict[str, Any]:
+    """Queue the open graph and wait for its end: status, what nodes say, which nodes show pictures."""
+    page.evaluate(
+        """() => { window.ltsStatus = null;
+        const done = name => () => { window.ltsStatus ??= name; };
+        window.app.api.addEventListener('execution_success', done('success'));
+        window.app.api.addEventListener('execution_error', done('error'));
+        return window.app.queuePrompt(0); }"""
+    )
+    page.wait_for_function("() => window.ltsStatus", timeout=patience * 1000)
+    page.wait_for_timeout(3000)
+    return {
+        "status": page.evaluate("() => window.ltsStatus"),
+        "said": page.evaluate(SAID),
+        "pictures": page.evaluate(PICTURES),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
