@@ -27,7 +27,7 @@ class SteeringOptions(io.ComfyNode):
                 io.Float.Input("start", default=0.0, min=0.0, max=1.0, step=0.01, tooltip="Custom: where steering starts, as a fraction of the sampler's steps."),
                 io.Float.Input("end", default=0.3, min=0.0, max=1.0, step=0.01, tooltip="Custom: where steering ends, as a fraction of the sampler's steps."),
                 io.Int.Input("every", default=1, min=1, max=100, tooltip="Custom: steer each n-th of these steps."),
-                io.Int.Input("evaluations_per_step", default=1, min=1, max=64, tooltip="Custom: at most so many looks (forward and backward passes) at one step."),
+                io.Int.Input("evaluations_per_step", default=3, min=1, max=64, tooltip="Custom: at most so many looks (forward and backward passes) at one step."),
                 io.Int.Input("budget", default=0, min=0, max=10000, tooltip="Custom: at most so many looks in all, per picture; 0: no limit."),
                 io.Combo.Input("step_rule", options=["relative", "gradient"], default="relative", tooltip='Custom. "relative": move by a fraction of the latent\'s own size. "gradient": a factor on the plain gradient, as published.'),
                 io.Float.Input("step_size", default=0.15, min=0.0, max=1000.0, step=0.01, tooltip="Custom: the fraction (0.1 to 0.3) or the factor (5 to 7.5) of the step rule."),
