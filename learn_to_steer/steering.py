@@ -45,7 +45,7 @@ class SteeringPlan:
     """
 
     start: float = 0.0
-    end: float = 0.3
+    end: float = 0.4
     every: int = 1
     evaluations_per_step: int = 3
     budget: int | None = None
@@ -107,7 +107,7 @@ class SteeringPlan:
 
         "paper": as published - up to 16 evaluations at each step of the first half, step size 5 (SD 1.4:
         7.5), stop at a loss of 5e-5, round robin. "paper-schnell": the same on the first step of four only.
-        "fast": up to three evaluations at each step of the first 30%, 0.15 of the latent's norm, stop at
+        "fast": up to three evaluations at each step of the first 40%, 0.15 of the latent's norm, stop at
         p >= 0.98.
 
         Raises SteeringError for an unknown name or field.

@@ -22,10 +22,10 @@ class SteeringOptions(io.ComfyNode):
             category=CATEGORY,
             description='When, how often and how far to steer. Without this node the plan "fast" is used.',
             inputs=[
-                io.Combo.Input("plan", options=["fast", "paper", "paper-schnell", "custom"], default="fast", tooltip='"fast": one look at each step of the first 30%. "paper": as published, up to 16 looks at each step of the first half. "custom": the settings below; strength counts for all.'),
+                io.Combo.Input("plan", options=["fast", "paper", "paper-schnell", "custom"], default="fast", tooltip='"fast": up to three looks at each step of the first 40%. "paper": as published, up to 16 looks at each step of the first half. "custom": the settings below; strength counts for all.'),
                 io.Float.Input("strength", default=1.0, min=0.0, max=10.0, step=0.05, tooltip="Multiplies every move; 0 switches steering off, bit for bit."),
                 io.Float.Input("start", default=0.0, min=0.0, max=1.0, step=0.01, tooltip="Custom: where steering starts, as a fraction of the sampler's steps."),
-                io.Float.Input("end", default=0.3, min=0.0, max=1.0, step=0.01, tooltip="Custom: where steering ends, as a fraction of the sampler's steps."),
+                io.Float.Input("end", default=0.4, min=0.0, max=1.0, step=0.01, tooltip="Custom: where steering ends, as a fraction of the sampler's steps."),
                 io.Int.Input("every", default=1, min=1, max=100, tooltip="Custom: steer each n-th of these steps."),
                 io.Int.Input("evaluations_per_step", default=3, min=1, max=64, tooltip="Custom: at most so many looks (forward and backward passes) at one step."),
                 io.Int.Input("budget", default=0, min=0, max=10000, tooltip="Custom: at most so many looks in all, per picture; 0: no limit."),

@@ -83,15 +83,15 @@ def test_each_relation_is_judged_by_its_own_pair(judge):
 
 
 def test_cases_are_reproducible_balanced_and_use_unseen_pairs_only():
-    cases = position_cases("test", 176)
-    assert cases == position_cases("test", 176)
+    cases = position_cases("test", 192)
+    assert cases == position_cases("test", 192)
     unseen = {frozenset(p) for p in object_pairs("test")}
     relations = []
     for case in cases:
         (t,) = parse_relations(case.prompt)
         assert frozenset((t.subject, t.object)) in unseen
         relations.append(t.relation)
-    assert {relations.count(d) for d in DIRECTIONS} == {44}
+    assert {relations.count(d) for d in DIRECTIONS} == {48}
     assert all(len(parse_relations(c.prompt)) == 2 for c in chain_cases(40))
 
 

@@ -77,7 +77,9 @@ def test_tokenizer_knows_the_words_of_the_world_and_spells_out_others(tmp_path):
     assert tokenizer.model_max_length == TEXT_LENGTH
 
 
-def test_no_pair_of_objects_is_in_two_parts():
+def test_no_pair_of_objects_is_in_two_parts_and_every_object_is_equally_often_in_each():
     parts = [{frozenset(p) for p in object_pairs(name)} for name in ("train", "validation", "test")]
-    assert [len(p) for p in parts] == [36, 8, 22]
+    assert [len(p) for p in parts] == [36, 6, 24]
     assert len(set.union(*parts)) == 66
+    for part, often in zip(parts, (6, 1, 4), strict=True):
+        assert {sum(name in pair for pair in part) for name in OBJECTS} == {often}
