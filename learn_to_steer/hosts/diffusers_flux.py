@@ -21,6 +21,9 @@ from ..attention import AttentionLayer, AttentionRecorder, MapStack, StopForward
 from ..errors import SteeringError
 from . import hooked
 
+FLUX_LAYOUT = (19, 38, 24)
+"""Double blocks, single blocks and heads of FLUX.1 schnell and dev: 1368 channels."""
+
 
 def flux_attention_layers(transformer: Any) -> list[AttentionLayer]:
     """Joint attentions in execution order: "double.0", ..., then "single.0", ..."""
@@ -33,6 +36,12 @@ def flux_attention_layers(transformer: Any) -> list[AttentionLayer]:
             heads = int(block.attn.heads)
             layers.append(AttentionLayer(f"{stage}.{i}", stage, len(layers), heads))  # type: ignore[arg-type]
     return layers
+
+
+def flux_family(transformer: Any) -> str:
+    """ "flux" for the layout of FLUX.1 (19 + 38 blocks of 24 heads), else "custom"."""
+    blocks = len(transformer.transformer_blocks), len(transformer.single_transformer_blocks)
+    return "flux" if (*blocks, transformer.config.num_attention_heads) == FLUX_LAYOUT else "custom"
 
 
 def flux_reading(
