@@ -19,10 +19,7 @@ from torch import Tensor, nn
 
 from ..attention import AttentionLayer, AttentionRecorder, MapStack, StopForward
 from ..errors import SteeringError
-from . import hooked
-
-FLUX_LAYOUT = (19, 38, 24)
-"""Double blocks, single blocks and heads of FLUX.1 schnell and dev: 1368 channels."""
+from . import FLUX_LAYOUT, hooked
 
 
 def flux_attention_layers(transformer: Any) -> list[AttentionLayer]:
