@@ -67,8 +67,8 @@ class Steering:
 def check_fit(model: Any, objective: Objective, plan: SteeringPlan) -> list[Site]:
     """The attentions of a MODEL, after a check that the objective reads this kind of model.
 
-    Raises SteeringError for a model that cannot be read, a classifier for another family or number of channels, and layers the
-    model does not have.
+    Raises SteeringError for a model that cannot be read, a classifier for another family or number of channels, and
+    layers the model does not have.
     """
     sites = attention_sites(model.get_model_object("diffusion_model"))
     if plan.layers is not None:

@@ -33,7 +33,7 @@ for _theirs, _ours in _EMBEDDERS.items():
     _OUTSIDE[f"time_text_embed.{_theirs}.linear_1"] = f"{_ours}.in_layer"
     _OUTSIDE[f"time_text_embed.{_theirs}.linear_2"] = f"{_ours}.out_layer"
 
-_DOUBLE = {
+_DOUBLE: dict[str, str] = {
     "norm1.linear": "img_mod.lin",
     "norm1_context.linear": "txt_mod.lin",
     "attn.to_out.0": "img_attn.proj",
@@ -47,13 +47,13 @@ _DOUBLE = {
     "ff_context.net.0.proj": "txt_mlp.0",
     "ff_context.net.2": "txt_mlp.2",
 }
-_SINGLE = {
+_SINGLE: dict[str, str] = {
     "norm.linear": "modulation.lin",
     "proj_out": "linear2",
     "attn.norm_q": "norm.query_norm",
     "attn.norm_k": "norm.key_norm",
 }
-_JOINED = {
+_JOINED: dict[str, dict[str, tuple[str, ...]]] = {
     "double": {
         "img_attn.qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
         "txt_attn.qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),

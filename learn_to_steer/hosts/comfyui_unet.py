@@ -20,7 +20,6 @@ from ..errors import SteeringError
 from .comfyui_gradients import differentiable_attention
 from .comfyui_site import Site, fit_text
 
-
 NETWORKS = (UNetModel,)
 """The host's classes that this module reads."""
 

@@ -172,6 +172,11 @@ class FluxRun(Run):
         )
         return latents
 
+    def noised(self, latents: Tensor, noise: Tensor, steps: Tensor) -> Tensor:
+        sigma = torch.tensor(self.schedule().sigmas, dtype=latents.dtype, device=latents.device)[steps]
+        sigma = sigma.view(-1, 1, 1, 1)
+        return (1 - sigma) * latents + sigma * noise
+
     def unpacked(self, latents: Tensor) -> Tensor:
         return self.pipe._unpack_latents(latents, *self.size, self.pipe.vae_scale_factor)
 

@@ -130,6 +130,10 @@ class Run(ABC):
         """The model with everything its conditional branch is given."""
 
     @abstractmethod
+    def noised(self, latents: Tensor, noise: Tensor, steps: Tensor) -> Tensor:
+        """Latents (B, channels, h, w) brought to the noise level of a step of the schedule each; steps (B,)."""
+
+    @abstractmethod
     def unpacked(self, latents: Tensor) -> Tensor:
         """Latents in the pipeline's layout -> (B, channels, h, w)."""
 

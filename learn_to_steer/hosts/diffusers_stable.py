@@ -127,6 +127,9 @@ class StableDiffusionRun(Run):
         shape = (len(self.prompts), self.pipe.unet.config.in_channels, height // factor, width // factor)
         return randn_tensor(shape, generator=self.generators, device=device, dtype=dtype)
 
+    def noised(self, latents: Tensor, noise: Tensor, steps: Tensor) -> Tensor:
+        return self.pipe.scheduler.add_noise(latents, noise, self.schedule().timesteps[steps])
+
     def unpacked(self, latents: Tensor) -> Tensor:
         return latents
 

@@ -4,7 +4,9 @@
     python tests/parity/compare.py DIR --host comfyui
 
 The second runs the Flux cases through ComfyUI's own Flux class, with the same weights under its names; it wants an
-interpreter that can import the host, which is found through COMFYUI_PATH, else in ~/comfy/ComfyUI. DIR holds, for any name: `<name>_case.safetensors` (inputs, and what the original made of them),
+interpreter that can import the host, which is found through COMFYUI_PATH, else in ~/comfy/ComfyUI.
+
+DIR holds, for any name: `<name>_case.safetensors` (inputs, and what the original made of them),
 `<name>_classifier.pth`, and the model in diffusers layout as `<name>_unet/` or `<name>_transformer/`. Prints,
 for the maps, logits, loss, gradient and updated latents, the largest difference over the largest reference
 value, and the same in L2 norms. Exit code 0 where all stay within the tolerance, 1 where one does not, 2 on
