@@ -174,7 +174,9 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
         metavar="A,B",
         help=f"of {', '.join(SETTINGS)}",
     )
-    add("--model", type=Path, metavar="MODEL", help="unet or mmdit, or a folder of EmojiWorld (default: unet)")
+    add(
+        "--model", type=Path, metavar="MODEL", help="unet or mmdit, or a folder of EmojiWorld (default: unet)"
+    )
     add("--classifier", type=Path, metavar="FILE", help="relation classifier (default: the model's own)")
     add("--steps", type=_whole(1, 1000), default=STEPS, help="sampling steps")
     add("--guidance", type=_number(0, 100), default=GUIDANCE, help="guidance scale")
