@@ -56,14 +56,10 @@ def build_flow_scheduler() -> FlowMatchEulerDiscreteScheduler:
 
 
 class EmojiWorldFluxPipeline(FluxPipeline):
-    """A FluxPipeline with text of 32 tokens and pictures of 128 px, whose guidance_scale is classifier-free guidance
+    """A FluxPipeline with text of 32 tokens, whose guidance_scale is classifier-free guidance
     against `negative_prompt` (default: the empty prompt)."""
 
     longest_text = TEXT_LENGTH
-
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self.default_sample_size = IMAGE_SIZE // self.vae_scale_factor
 
     def _get_t5_prompt_embeds(
         self,
@@ -121,5 +117,6 @@ def load_mmdit_pipeline(folder: Path, device: str = "cpu") -> EmojiWorldFluxPipe
         tokenizer,
         FluxTransformer2DModel.from_pretrained(own / "transformer", local_files_only=True),
     )
+    pipe.default_sample_size = IMAGE_SIZE // pipe.vae_scale_factor
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(device, torch.float32)
