@@ -42,12 +42,14 @@ class Layout:
 
 def measure(layout: Layout, pixels: int, case: str, repeats: int, answer: Any) -> None:
     """Put (seconds of a call after one that warms up, peak in MiB, channels) of one case on the queue."""
+    import diffusers
     import torch
     from diffusers import FluxTransformer2DModel
 
     from learn_to_steer.hosts.diffusers_flux import flux_attention_layers, flux_reading
     from learn_to_steer.tokens import token_weights
 
+    diffusers.utils.logging.set_verbosity_error()
     cuda, dtype = layout.device == "cuda", getattr(torch, layout.dtype)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     with torch.device("meta"):

@@ -318,16 +318,45 @@ def test_tokens_of_another_kind_are_refused(node, flux):
     assert str(error.value).startswith("Expected 256 text and 96 image tokens")
 
 
-def test_slope_by_finite_differences(flux):
+def _chroma():
+    """Chroma's layout: Flux blocks whose modulations come from one small network; in float32, made as the host does."""
+    import comfy.ops
+    from comfy.ldm.chroma.model import Chroma, ChromaParams
+
+    sizes = {
+        "in_channels": 16, "out_channels": 16, "context_in_dim": 32, "hidden_size": 64, "mlp_ratio": 4.0, "num_heads": 4,
+        "depth": 2, "depth_single_blocks": 3, "axes_dim": [4, 6, 6], "theta": 10000, "patch_size": 2, "qkv_bias": True,
+        "in_dim": 64, "out_dim": 64, "hidden_dim": 16, "n_layers": 2, "txt_ids_dims": [], "vec_in_dim": None,
+    }  # fmt: skip
+    known = ChromaParams.__dataclass_fields__
+    generator = torch.Generator().manual_seed(6)
+    with torch.inference_mode():
+        network = Chroma(
+            **{k: v for k, v in sizes.items() if k in known},
+            dtype=torch.float32,
+            device="cpu",
+            operations=comfy.ops.disable_weight_init,
+        )
+        for parameter in network.parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.copy_(noise * parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 1 + 0.1 * noise)
+    return network.eval()
+
+
+@pytest.mark.parametrize("kind", ["flux", "chroma"])
+def test_slope_by_finite_differences(flux, kind):
     reading, gradients = _module("hosts.comfyui_reading"), _module("hosts.comfyui_gradients")
-    attention, network = _module("attention"), flux.model.model.diffusion_model
+    attention = _module("attention")
+    network = flux.model.model.diffusion_model if kind == "flux" else _chroma()
     import comfy.patcher_extension
 
     sites = reading.attention_sites(network)
+    assert [s.layer.name for s in sites] == ["double.0", "double.1", "single.0", "single.1", "single.2"]
     weights = torch.zeros(1, 2, 9)
     weights[0, 0, 2] = weights[0, 1, 5] = 1.0
     generator = torch.Generator().manual_seed(4)
     context, pooled = torch.randn(1, 9, 32, generator=generator), torch.randn(1, 24, generator=generator)
+    last = pooled if kind == "flux" else torch.ones(1)  # Chroma has guidance in the place of the pooled text
 
     def loss(x):
         recorder = attention.AttentionRecorder(weights, [s.layer for s in sites])
@@ -339,7 +368,7 @@ def test_slope_by_finite_differences(flux):
             chosen,
         )
         try:
-            network(x, torch.ones(1), context, pooled, transformer_options=chosen)
+            network(x, torch.ones(1), context, last, transformer_options=chosen)
         except attention.StopForward:
             pass
         maps = recorder.maps().maps
