@@ -116,13 +116,13 @@ def test_guidance_is_classifier_free(pipe):
 
 def test_maps_are_recorded_for_its_classifiers(pipe):
     recorded = record(pipe, object_pairs("train"), 2, seed=1)
-    assert len(recorded) == 4 and len(recorded.maps.layers) == 10
+    assert len(recorded) == 4 and len(recorded.stack.layers) == 10
     assert trained_sigmas(pipe) == pytest.approx([1 - i / 20 for i in range(10)])
     for kind, layers in shipped("mmdit").values():
         classifier = build(kind, layers, pipe)
         assert classifier.family == family_of(pipe) == "emojiworld-mmdit"
-        stacked = recorded.maps.select(layers).stacked(classifier.map_size, "always").float()
-        assert classifier(stacked, recorded.steps).shape == (4, 4)
+        stacked = recorded.stack.select(layers).stacked(classifier.map_size, "always").float()
+        assert classifier(stacked, recorded.timestep).shape == (4, 4)
 
 
 def test_commands_take_it(trained, tmp_path, capsys):

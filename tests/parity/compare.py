@@ -94,8 +94,12 @@ def _compare_case(path: Path, host: str) -> list[Error]:
     classifier = load_classifier(path.with_name(f"{name}_classifier.pth"))
     gradients: AbstractContextManager[None] = nullcontext()
     if host == "comfyui":
-        import comfyui_flux  # beside this file
-
+        try:
+            import comfyui_flux  # beside this file
+        except ImportError as error:
+            raise SteeringError(
+                f"Expected an interpreter that can import ComfyUI, but {error.name} is missing; use the host's own."
+            ) from error
         read, gradients = (
             comfyui_flux.reader(_model_folder(path, "transformer"), case),
             comfyui_flux.gradients(),
