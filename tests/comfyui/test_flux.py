@@ -169,6 +169,17 @@ def test_off_is_off_and_on_is_the_same_twice(node, flux, sampler, cfg):
     assert all(r.move > 0 for r in log.latest.records)
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_move_between_steps_reaches_the_sampler(node, flux, sampler):
+    """Push the latent before the second of eight steps: the run must end about as far away."""
+    plan = options(node, reached=1.0, start=0.125, end=0.25, step_size=0.2)
+    result, log = steered(node, flux, sampler, steps=8, options=plan)
+    (record,) = log.latest.records
+    assert record.step == 1
+    away = float((result - plain(flux, sampler, steps=8)).norm())
+    assert away > 0.3 * record.move, (away, record.move)
+
+
 @pytest.mark.parametrize("steps", [1, 20])
 def test_any_number_of_steps(node, flux, steps):
     _, log = steered(node, flux, steps=steps, options=options(node, reached=1.0, end=0.1))
