@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from . import __version__
-from .emojiworld import GUIDANCE, STEPS
+from .emojiworld import FAMILIES, GUIDANCE, STEPS
 from .errors import SteeringError
 
 PLANS = ("fast", "paper")
 SETTINGS = ("plain", "fast", "fast-round-robin", "paper", "centroid")
+MODELS = tuple(FAMILIES)
 DEVICES = ("cpu", "cuda")
 EXTRAS = ("accelerate", "diffusers", "scipy", "transformers")
 
@@ -139,8 +140,9 @@ def _add_generate(commands: argparse._SubParsersAction) -> None:
     add(
         "--model",
         type=Path,
-        metavar="FOLDER",
-        help="a diffusers folder with a StableDiffusionPipeline (default: EmojiWorld)",
+        metavar="MODEL",
+        help="unet or mmdit, both EmojiWorld's, or a diffusers folder with a StableDiffusionPipeline or a FluxPipeline "
+        "(default: unet)",
     )
     add(
         "--classifier",
@@ -172,7 +174,10 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
         metavar="A,B",
         help=f"of {', '.join(SETTINGS)}",
     )
-    add("--classifier", type=Path, metavar="FILE", help="relation classifier (default: EmojiWorld's)")
+    add(
+        "--model", type=Path, metavar="MODEL", help="unet or mmdit, or a folder of EmojiWorld (default: unet)"
+    )
+    add("--classifier", type=Path, metavar="FILE", help="relation classifier (default: the model's own)")
     add("--steps", type=_whole(1, 1000), default=STEPS, help="sampling steps")
     add("--guidance", type=_number(0, 100), default=GUIDANCE, help="guidance scale")
     add("--batch", type=_whole(1, 1024), default=8, help="pictures drawn at once")
@@ -191,6 +196,7 @@ def _add_emojiworld(commands: argparse._SubParsersAction) -> None:
         ("autoencoder", 20_000, 16, 2e-3),
         ("judge", 4_000, 16, 2e-3),
         ("generator", 40_000, 32, 1e-3),
+        ("mmdit", 40_000, 32, 1e-3),
     ):
         model = _command(parts, part, f"train EmojiWorld's {part}")
         _add_folders(model)
@@ -201,7 +207,7 @@ def _add_emojiworld(commands: argparse._SubParsersAction) -> None:
         add("--learning-rate", type=_number(0, 1), default=rate)
         add("--device", choices=DEVICES, default="cpu")
         add("--seed", type=_whole(0, 2**31 - 1), default=0)
-        if part == "generator":
+        if part in ("generator", "mmdit"):
             add("--compile", action="store_true", help="compile the model (torch.compile)")
             add("--bf16", action="store_true", help="compute in bfloat16, keep the weights in float32")
             add("--true-share", type=_number(0, 1), default=0.33, help="captions with the true relation")
@@ -218,18 +224,25 @@ def _add_emojiworld(commands: argparse._SubParsersAction) -> None:
         model.set_defaults(run=("emojiworld", "train"), part=part)
     classifiers = _command(parts, "classifiers", "record maps and train EmojiWorld's relation classifiers")
     _add_folders(classifiers)
+    _add_model(classifiers)
     classifiers.set_defaults(run=("emojiworld", "train_classifiers"))
 
     ablate = _command(topics, "ablate", "compare classifiers by the layers they read")
     _add_folders(ablate)
+    _add_model(ablate)
     ablate.add_argument("--images", type=_whole(1, 1_000_000), default=88, help="pictures per classifier")
     ablate.set_defaults(run=("emojiworld", "ablate"))
 
     sheet = _command(topics, "sheet", "rendered scenes beside what the model draws from their captions")
     sheet.add_argument("--weights", type=Path, metavar="DIR", help="EmojiWorld's models (default: shipped)")
+    _add_model(sheet)
     sheet.add_argument("--seed", type=_whole(0, 2**31 - 1), default=0)
     sheet.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .png file")
     sheet.set_defaults(run=("emojiworld", "sheet"))
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", choices=MODELS, default=MODELS[0], help="which of EmojiWorld's models")
 
 
 def _add_folders(parser: argparse.ArgumentParser) -> None:

@@ -65,7 +65,7 @@ class LoadRelationClassifier(io.ComfyNode):
                     options=classifier_names(),
                     default="emojiworld-symmetric.safetensors",
                     tooltip=f"A file of models/{FOLDER} or one that ships with this pack. The last entry needs no file and "
-                    "fits any UNet: it compares where the attention of both objects is centred, which is weaker.",
+                    "fits any model: it compares where the attention of both objects is centred, which is weaker.",
                 )
             ],
             outputs=[

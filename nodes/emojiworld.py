@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..learn_to_steer.emojiworld import FAMILIES
 from ..learn_to_steer.hosts.comfyui_emojiworld import load_emojiworld
 from .types import CATEGORY
 
@@ -19,17 +20,19 @@ class LoadEmojiWorld(io.ComfyNode):
             category=CATEGORY,
             description="A tiny text-to-image model (128 x 128 pixels, twelve emoji) that draws well and places badly. Good settings: "
             "20 steps, cfg 6, euler, scheduler simple.",
-            inputs=[],
+            inputs=[
+                io.Combo.Input("architecture", options=list(FAMILIES), default="unet", optional=True, tooltip='"unet": a UNet like Stable Diffusion\'s. "mmdit": a small transformer of the Flux layout, with joint attention.'),
+            ],
             outputs=[
-                io.Model.Output("model", display_name="MODEL", tooltip="EmojiWorld's UNet, for latents of 128 x 128 pixels."),
+                io.Model.Output("model", display_name="MODEL", tooltip="EmojiWorld's denoiser, for latents of 128 x 128 pixels."),
                 io.Clip.Output("clip", display_name="CLIP", tooltip="EmojiWorld's text encoder: 32 tokens, the words of its objects and relations."),
                 io.Vae.Output("vae", display_name="VAE", tooltip="EmojiWorld's autoencoder."),
             ],
         )  # fmt: skip
 
     @classmethod
-    def execute(cls) -> io.NodeOutput:
-        return io.NodeOutput(*load_emojiworld())
+    def execute(cls, architecture: str = "unet") -> io.NodeOutput:
+        return io.NodeOutput(*load_emojiworld(model=architecture))
 
 
 NODES: list[type[io.ComfyNode]] = [LoadEmojiWorld]

@@ -16,9 +16,9 @@ SHEET_ROWS, SHEET_SEEDS = 8, 3
 
 
 def train(args: argparse.Namespace) -> None:
-    """Train the autoencoder, the judge or the generator; state and log are kept in --work."""
+    """Train the autoencoder, the judge or one of the generators; state and log are kept in --work."""
     weights = args.weights or WEIGHTS
-    if args.part == "generator" and not (weights / "vae").is_dir():
+    if args.part in ("generator", "mmdit") and not (weights / "vae").is_dir():
         raise SteeringError(
             f"Expected a trained autoencoder in {weights / 'vae'}, found none; "
             "run learn-to-steer emojiworld train autoencoder first."
@@ -40,7 +40,10 @@ def train(args: argparse.Namespace) -> None:
     elif args.part == "judge":
         training.train_judge(run, weights)
     else:
-        training.train_generator(
+        from ..emojiworld.mmdit_training import train_mmdit
+
+        fit = training.train_generator if args.part == "generator" else train_mmdit
+        fit(
             run,
             weights,
             true_share=args.true_share,
@@ -58,7 +61,7 @@ def train_classifiers(args: argparse.Namespace) -> None:
     from ..emojiworld.classifiers import train_shipped
 
     destination = args.weights or CLASSIFIERS
-    results = train_shipped(args.weights or WEIGHTS, _made(destination), _made(args.work))
+    results = train_shipped(args.weights or WEIGHTS, _made(destination), _made(args.work), model=args.model)
     head = ["classifier", "unseen pairs, right words", "unseen pairs, wrong words", "follows the wrong word"]
     rows = [
         [name, *(f"{value:.1%}" for value in (r.test.right, r.test.wrong, r.test.follows_wrong_word))]
@@ -72,7 +75,7 @@ def ablate(args: argparse.Namespace) -> None:
     """Compare classifiers by what they read; the table is printed and written to --work."""
     from ..emojiworld.classifiers import ablate as rows_of_ablation
 
-    rows = rows_of_ablation(_made(args.work), args.weights or WEIGHTS, images=args.images)
+    rows = rows_of_ablation(_made(args.work), args.weights or WEIGHTS, images=args.images, model=args.model)
     columns = {
         "classifier": "classifier",
         "right": "right words",
@@ -97,7 +100,7 @@ def sheet(args: argparse.Namespace) -> None:
             f"Expected a file name that ends in .png, got {args.out.name}; change the suffix."
         )
     with staged(args.out.parent, [args.out.name]) as folder:
-        model = ModelFolder(args.weights or WEIGHTS, True)
+        model = ModelFolder(args.weights or WEIGHTS, True, args.model)
         if not (model.path / JUDGE).is_file():
             raise SteeringError(f"Expected EmojiWorld's judge in {model.path}, found none; train it first.")
         _scenes(model, args.seed).save(folder / args.out.name)

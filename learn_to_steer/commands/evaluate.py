@@ -31,7 +31,11 @@ def evaluate(args: argparse.Namespace) -> None:
     check_writable(args.out, FILES)
     from ..emojiworld import obedience
 
-    model = model_folder(None)
+    model = model_folder(args.model)
+    if not model.is_emojiworld:
+        raise SteeringError(
+            f"Expected one of EmojiWorld's models, which the judge can judge, got {model.name}; use unet or mmdit."
+        )
     classifier = load_reader(args.classifier, model)
     pipe = load_pipeline(model, args.device)
     settings = _settings(args.settings, classifier, pipe)
@@ -112,13 +116,13 @@ def versions() -> dict[str, str]:
 
 def _settings(names: Sequence[str], classifier: RelationReader, pipe: Any) -> list[Setting]:
     from ..classifier import check_classifier
-    from ..emojiworld import FAMILY
+    from ..emojiworld import family_of
     from ..emojiworld.obedience import Setting
-    from ..hosts.diffusers import attention_layers
+    from ..hosts.diffusers import attention_layers, denoiser
     from ..objectives import CentroidObjective, LearnedObjective
     from ..steering import SteeringPlan
 
-    check_classifier(classifier, attention_layers(pipe.unet), FAMILY)
+    check_classifier(classifier, attention_layers(denoiser(pipe)), family_of(pipe))
     learned, fast = LearnedObjective(classifier), SteeringPlan.preset("fast")
     every = {
         "plain": Setting("plain", None, None),

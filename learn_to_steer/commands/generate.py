@@ -173,25 +173,27 @@ class _Attention:
         from ..attention import require_layers
         from ..classifier import check_classifier
         from ..hosts import wanted_relations
-        from ..hosts.diffusers import attention_layers, model_family
-        from ..hosts.diffusers_schedule import Schedule
+        from ..hosts.diffusers import run_of, token_positions
         from ..objectives import LearnedObjective
-        from ..tokens import encoder_of, locate
 
-        layers = attention_layers(pipe.unet)
+        run = run_of(pipe, [args.prompt], args.steps, guidance_scale=args.guidance)
         if isinstance(objective, LearnedObjective):
-            check_classifier(objective.classifier, layers, model.family or model_family(pipe.unet))
+            check_classifier(objective.classifier, run.layers, model.family or run.family)
         elif objective.layers is not None:
-            require_layers(objective.layers, [layer.name for layer in layers])
-        encode, length = encoder_of(pipe.tokenizer), pipe.tokenizer.model_max_length
+            require_layers(objective.layers, [layer.name for layer in run.layers])
         self.wanted = wanted_relations(
             [list(triplets)],
             objective,
-            lambda _, span: locate(encode, args.prompt, span, length),
-            length,
+            lambda image, span: token_positions(run, image, span),
+            run.text_length,
         )
-        self.prompt, self.pipe, self.layers = args.prompt, pipe, objective.layers
-        self.schedule = Schedule(pipe.scheduler, args.steps, pipe.device)
+        self.prompt, self.pipe, self.layers, self.guidance = (
+            args.prompt,
+            pipe,
+            objective.layers,
+            args.guidance,
+        )
+        self.schedule = run.schedule()
         turns = len(self.schedule.timesteps)
         self.turn = min(max(1, round(HEAT_AT * turns)), turns - 1)
         self.title = f"Attention at step {self.turn} of {turns}"
@@ -210,21 +212,19 @@ class _Attention:
         """Per watched run, (object, heat map (S, S)) of each object. One forward pass for all."""
         import torch
 
-        from ..hosts.diffusers import unet_reading
+        from ..hosts.diffusers import run_of
         from ..visual import object_heats
 
         scale, timestep = self.schedule.scales[self.turn], self.schedule.timesteps[self.turn]
+        latents = torch.cat(list(self.latents.values())) * scale
+        rows = len(latents)
+        steps = self.schedule.total
+        run = run_of(self.pipe, [self.prompt] * rows, steps, guidance_scale=self.guidance)
+        branch = run.branch(run.encoded(), self.schedule, run.family)
+        weights = self.wanted.weights.to(branch.device).expand(rows, -1, -1)
         with torch.no_grad():
-            context = self.pipe.encode_prompt(self.prompt, self.pipe.device, 1, False)[0]
-            latents = torch.cat(list(self.latents.values())) * scale
-            rows = len(latents)
-            maps = unet_reading(
-                self.pipe.unet,
-                latents,
-                timestep,
-                context.expand(rows, -1, -1),
-                self.wanted.weights.expand(rows, -1, -1),
-                self.layers,
+            maps = branch.read_at(
+                run.packed(latents), timestep.expand(rows), range(rows), weights, self.layers
             )
         names = self.wanted.objects[0]
         return [list(zip(names, object_heats(maps, row), strict=True)) for row in range(rows)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..emojiworld import CLASSIFIERS, FAMILY, WEIGHTS
+from ..emojiworld import CLASSIFIERS, FAMILIES, WEIGHTS
 from ..emojiworld.world import OBJECTS
 from ..errors import SteeringError
 from ..prompt import parse_relations
@@ -23,33 +23,43 @@ if TYPE_CHECKING:
     from ..objectives import Objective
 
 JUDGE = "judge.safetensors"
-SHIPPED_CLASSIFIER = "emojiworld-symmetric.safetensors"
+SHIPPED_CLASSIFIERS = {
+    "unet": "emojiworld-symmetric.safetensors",
+    "mmdit": "emojiworld-mmdit-symmetric.safetensors",
+}
+PIPELINES = ("StableDiffusionPipeline", "FluxPipeline")
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A diffusers folder, not read yet. family: of EmojiWorld, None where the UNet will tell."""
+    """A diffusers folder, not read yet. model: which of EmojiWorld's. family: of EmojiWorld, None where the denoiser
+    will tell."""
 
     path: Path
     is_emojiworld: bool
+    model: str = "unet"
 
     @property
     def family(self) -> str | None:
-        return FAMILY if self.is_emojiworld else None
+        return FAMILIES[self.model] if self.is_emojiworld else None
 
     @property
     def name(self) -> str:
-        return "EmojiWorld" if self.is_emojiworld else self.path.resolve().name
+        if not self.is_emojiworld:
+            return self.path.resolve().name
+        return "EmojiWorld" if self.model == "unet" else "EmojiWorld-MMDiT"
 
 
 def model_folder(path: Path | None) -> ModelFolder:
-    """The model in this folder; None is EmojiWorld as shipped. A folder with EmojiWorld's judge is an
-    EmojiWorld.
+    """The model in this folder; None or "unet" is EmojiWorld's UNet as shipped, "mmdit" its transformer. A folder with
+    EmojiWorld's judge is an EmojiWorld, and a folder mmdit inside it is its transformer.
 
-    Raises SteeringError where there is no StableDiffusionPipeline.
+    Raises SteeringError where there is no pipeline that can be steered.
     """
-    if path is None:
-        return ModelFolder(WEIGHTS, True)
+    if path is None or str(path) in FAMILIES:
+        return ModelFolder(WEIGHTS, True, "unet" if path is None else str(path))
+    if path.name == "mmdit" and (path.parent / JUDGE).is_file():
+        return ModelFolder(path.parent, True, "mmdit")
     index = path / "model_index.json"
     try:
         kind = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
@@ -57,9 +67,9 @@ def model_folder(path: Path | None) -> ModelFolder:
         raise SteeringError(
             f"Expected a diffusers folder at {path}, found no readable model_index.json; check it."
         ) from error
-    if kind != "StableDiffusionPipeline":
+    if kind not in PIPELINES:
         raise SteeringError(
-            f"Expected a StableDiffusionPipeline in {path}, got {kind}; choose another model."
+            f"Expected a {' or '.join(PIPELINES)} in {path}, got {kind}; choose another model."
         )
     return ModelFolder(path, (path / JUDGE).is_file())
 
@@ -82,7 +92,7 @@ def load_pipeline(folder: ModelFolder, device: str) -> Any:
         library.utils.logging.disable_progress_bar()
         library.utils.logging.set_verbosity_error()
     try:
-        return load(folder.path, device)
+        return load(folder.path, device, folder.model)
     except SteeringError:
         raise
     except Exception as error:  # diffusers, transformers and safetensors each have their own
@@ -106,8 +116,9 @@ def load_reader(path: Path | None, folder: ModelFolder) -> RelationReader:
 
     if path is not None:
         return load_classifier(path)
-    beside = folder.path / SHIPPED_CLASSIFIER
-    return load_classifier(beside if beside.is_file() else CLASSIFIERS / SHIPPED_CLASSIFIER)
+    name = SHIPPED_CLASSIFIERS[folder.model]
+    beside = folder.path / name
+    return load_classifier(beside if beside.is_file() else CLASSIFIERS / name)
 
 
 def build_objective(kind: str, classifier: Path | None, folder: ModelFolder) -> Objective:

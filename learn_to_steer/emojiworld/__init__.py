@@ -6,13 +6,14 @@ transformers file layout) and shipped: autoencoder, text encoder, tokenizer, UNe
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import SteeringError
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import FluxPipeline, StableDiffusionPipeline
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Folder of the shipped weights; also a complete ``StableDiffusionPipeline`` folder."""
@@ -21,7 +22,10 @@ CLASSIFIERS = Path(__file__).parent.parent / "classifier_weights"
 """Folder of the shipped relation classifiers."""
 
 FAMILY = "emojiworld-unet"
-"""Model family that EmojiWorld's classifiers name."""
+"""Model family that the classifiers of EmojiWorld's UNet name."""
+
+FAMILIES = {"unet": FAMILY, "mmdit": "emojiworld-mmdit"}
+"""EmojiWorld's models, and the family that the classifiers of each name."""
 
 STEPS = 20
 """Sampling steps that the figures are made with."""
@@ -30,13 +34,21 @@ GUIDANCE = 6.0
 """Guidance scale that the figures are made with."""
 
 
-def load_pipeline(folder: Path = WEIGHTS, device: str = "cpu") -> StableDiffusionPipeline:
-    """EmojiWorld as a diffusers pipeline in float32, quiet.
+def family_of(pipe: Any) -> str:
+    """The family of an EmojiWorld pipeline."""
+    return FAMILIES["mmdit" if hasattr(pipe, "transformer") else "unet"]
 
-    Raises SteeringError when diffusers is missing or the folder holds no model.
+
+def load_pipeline(
+    folder: Path = WEIGHTS, device: str = "cpu", model: str = "unet"
+) -> StableDiffusionPipeline | FluxPipeline:
+    """EmojiWorld as a diffusers pipeline in float32, quiet; or another folder of a pipeline that can be steered.
+
+    model: "unet" | "mmdit", which of EmojiWorld's; another folder says itself what it holds. Raises SteeringError when
+    diffusers is missing or the folder holds no model.
     """
     try:
-        from diffusers import StableDiffusionPipeline
+        import diffusers
     except ImportError as error:
         raise SteeringError(
             "Expected diffusers and transformers for EmojiWorld, but they are not installed; "
@@ -44,10 +56,17 @@ def load_pipeline(folder: Path = WEIGHTS, device: str = "cpu") -> StableDiffusio
         ) from error
     import torch
 
-    if not (folder / "model_index.json").exists():
+    if model == "mmdit":
+        from .mmdit import load_mmdit_pipeline
+
+        return load_mmdit_pipeline(folder, device)
+    index = folder / "model_index.json"
+    if not index.exists():
         raise SteeringError(
             f"Expected EmojiWorld's weights in {folder}, found no model_index.json; reinstall."
         )
-    pipe = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True)
+    flux = json.loads(index.read_text(encoding="utf-8")).get("_class_name") == "FluxPipeline"
+    kind = diffusers.FluxPipeline if flux else diffusers.StableDiffusionPipeline
+    pipe = kind.from_pretrained(folder, local_files_only=True)
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(device, torch.float32)

@@ -10,12 +10,12 @@ from typing import Literal
 from ..checkpoint import save_classifier
 from ..classifier import ClassifierCard, OfficialConfig, RelationClassifier, RelationReader
 from ..dataset import RecordedMaps
-from ..hosts.diffusers import attention_layers
+from ..hosts.diffusers import attention_layers, denoiser
 from ..objectives import LearnedObjective
 from ..steering import SteeringPlan
 from ..symmetric import SymmetricConfig, SymmetricRelationClassifier
 from ..training import FitOptions, FitReport, LeakageReport, fit, leakage
-from . import FAMILY, STEPS, WEIGHTS, load_pipeline
+from . import STEPS, WEIGHTS, family_of, load_pipeline
 from .obedience import Setting, position_cases, run, summarise
 from .relation_data import TRAINED_STEPS, recorded_parts, trained_sigmas
 from .world import DIRECTIONS
@@ -37,6 +37,32 @@ LAYER_SETS: dict[str, tuple[str, ...] | None] = {
     "up": ("up.0.0", "up.0.1", "up.1.0", "up.1.1"),
 }
 
+MMDIT_LAYERS = ("double.1", "double.2", "double.3")
+"""The first blocks of EmojiWorld-MMDiT that outline objects; a reading ends there, before the single blocks."""
+
+MMDIT_LAYER_SETS: dict[str, tuple[str, ...] | None] = {
+    "all": None,
+    "double": ("double.0", "double.1", "double.2", "double.3"),
+    **{name: (name,) for name in ("double.0", "double.1", "double.2", "double.3")},
+    "double.1 to double.3": MMDIT_LAYERS,
+    "single": tuple(f"single.{i}" for i in range(6)),
+    "first two": ("double.0", "double.1"),
+}
+
+Wanted = dict[str, tuple[Kind, tuple[str, ...] | None]]
+
+
+def shipped(model: str = "unet") -> Wanted:
+    """The classifiers of one of EmojiWorld's models: name -> kind and layers."""
+    if model == "unet":
+        return {f"emojiworld-{kind}": (kind, CHOSEN_LAYERS) for kind in ("symmetric", "mean", "official")}
+    return {
+        "emojiworld-mmdit-symmetric": ("symmetric", MMDIT_LAYERS),
+        "emojiworld-mmdit-all": ("symmetric", None),
+        "emojiworld-mmdit-mean": ("mean", MMDIT_LAYERS),
+        "emojiworld-mmdit-official": ("official", MMDIT_LAYERS),
+    }
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -49,7 +75,7 @@ class Trained:
 
 def build(kind: Kind, layers: tuple[str, ...] | None, pipe) -> RelationReader:
     """An untrained classifier. "official": the published architecture with the sizes of its SD configuration."""
-    present = attention_layers(pipe.unet)
+    present = attention_layers(denoiser(pipe))
     card = ClassifierCard(
         relations=tuple(d.value for d in DIRECTIONS),
         channels=sum(layer.heads for layer in present if layers is None or layer.name in layers),
@@ -58,7 +84,7 @@ def build(kind: Kind, layers: tuple[str, ...] | None, pipe) -> RelationReader:
         timesteps=TRAINED_STEPS,
         num_timesteps=STEPS,
         sigmas=trained_sigmas(pipe),
-        family=FAMILY,
+        family=family_of(pipe),
         renormalise="always",
     )
     if kind == "official":
@@ -87,18 +113,15 @@ def train(
     return Trained(classifier, report, leakage(classifier, parts["test"]))
 
 
-def train_shipped(weights: Path, destination: Path, work: Path, scenes: int = 3000) -> dict[str, Trained]:
-    """Record the maps (once), fit the three classifiers and write them with their figures to ``destination``."""
-    parts = recorded_parts(weights, work, scenes)
-    pipe = load_pipeline(weights)
+def train_shipped(
+    weights: Path, destination: Path, work: Path, scenes: int = 3000, model: str = "unet"
+) -> dict[str, Trained]:
+    """Record the maps (once), fit the classifiers of a model and write them with their figures to ``destination``."""
+    parts = recorded_parts(weights, work, scenes, model)
+    pipe = load_pipeline(weights, model=model)
     destination.mkdir(parents=True, exist_ok=True)
-    wanted: dict[str, tuple[Kind, tuple[str, ...] | None]] = {
-        "emojiworld-symmetric": ("symmetric", CHOSEN_LAYERS),
-        "emojiworld-mean": ("mean", CHOSEN_LAYERS),
-        "emojiworld-official": ("official", CHOSEN_LAYERS),
-    }
     results = {}
-    for name, (kind, layers) in wanted.items():
+    for name, (kind, layers) in shipped(model).items():
         result = train(kind, layers, parts, pipe)
         about = {"architecture": kind, "samples": len(parts["train"]), "fit": asdict(result.fit)}
         about |= {"unseen pairs": asdict(result.test)}
@@ -109,24 +132,30 @@ def train_shipped(weights: Path, destination: Path, work: Path, scenes: int = 30
 
 
 def ablate(
-    work: Path, weights: Path = WEIGHTS, scenes: int = 3000, images: int = 88, seed: int = 0
+    work: Path,
+    weights: Path = WEIGHTS,
+    scenes: int = 3000,
+    images: int = 88,
+    seed: int = 0,
+    model: str = "unet",
 ) -> list[dict[str, object]]:
     """Which layers carry position, and which classifier steers best? One row per classifier: what it reads, how well
     under right and wrong words, and the relation accuracy to which the plan "fast" steers with it.
 
     All on the validation pairs: what is chosen here is then measured by ``evaluate`` on the test pairs.
     """
-    parts = recorded_parts(weights, work, scenes)
-    pipe = load_pipeline(weights)
+    parts = recorded_parts(weights, work, scenes, model)
+    pipe = load_pipeline(weights, model=model)
+    sets, chosen = (LAYER_SETS, CHOSEN_LAYERS) if model == "unet" else (MMDIT_LAYER_SETS, MMDIT_LAYERS)
     cases = position_cases("validation", images, seed)
     variants: list[tuple[str, Kind, tuple[str, ...] | None, bool]] = [
-        (f"symmetric, {name}", "symmetric", layers, True) for name, layers in LAYER_SETS.items()
+        (f"symmetric, {name}", "symmetric", layers, True) for name, layers in sets.items()
     ]
     variants += [
-        ("mean map, chosen layers", "mean", CHOSEN_LAYERS, True),
-        ("symmetric, chosen layers, right words only", "symmetric", CHOSEN_LAYERS, False),
-        ("published, chosen layers", "official", CHOSEN_LAYERS, True),
-        ("published, chosen layers, right words only", "official", CHOSEN_LAYERS, False),
+        ("mean map, chosen layers", "mean", chosen, True),
+        ("symmetric, chosen layers, right words only", "symmetric", chosen, False),
+        ("published, chosen layers", "official", chosen, True),
+        ("published, chosen layers, right words only", "official", chosen, False),
     ]
     trained = {
         name: train(kind, layers, parts, pipe, wrong_words) for name, kind, layers, wrong_words in variants

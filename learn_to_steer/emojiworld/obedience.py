@@ -20,12 +20,12 @@ from tqdm import tqdm
 
 from ..errors import SteeringError
 from ..evaluation import position_holds, wilson_interval
-from ..hosts.diffusers import generate
+from ..hosts.diffusers import denoiser, generate
 from ..objectives import Objective
 from ..prompt import parse_relations
 from ..relations import Relation
 from ..steering import SteeringPlan
-from . import FAMILY, GUIDANCE, STEPS, WEIGHTS
+from . import GUIDANCE, STEPS, WEIGHTS, family_of
 from .judge import Found, Judge, find_objects, load_judge
 from .relation_data import object_pairs
 from .world import DIRECTIONS, OBJECTS, PHRASES, article
@@ -130,7 +130,7 @@ def run(
         "steps": steps,
         "guidance": guidance,
         "batch": batch,
-        "model": _digest(pipe.unet),
+        "model": _digest(denoiser(pipe)),
         "settings": {
             s.name: [str(s.plan), _digest(getattr(s.objective, "classifier", None))] for s in settings
         },
@@ -153,7 +153,7 @@ def run(
                     seed=[c.seed for c in chunk],
                     num_inference_steps=steps,
                     guidance_scale=guidance,
-                    family=FAMILY,
+                    family=family_of(pipe),
                     output_type="latent",
                 )
                 seconds = (time.perf_counter() - began) / len(chunk)

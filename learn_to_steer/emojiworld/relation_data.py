@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from ..attention import MapStack
 from ..dataset import RecordedMaps, concatenate
-from ..hosts.diffusers import unet_reading
-from ..tokens import encoder_of, find_words, locate, token_weights
-from . import STEPS, load_pipeline
+from ..hosts.diffusers import run_of, token_positions
+from ..tokens import find_words, token_weights
+from . import STEPS, family_of, load_pipeline
 from .render import aspects
 from .training import scene_pixels, to_tensor
 from .world import DIRECTIONS, OBJECTS, PHRASES, article, holds, sample_scene
@@ -81,8 +81,7 @@ def _record_batch(pipe, pairs: list[Pair], size: int, rng: np.random.Generator) 
     steps = torch.from_numpy(rng.choice(TRAINED_STEPS, size=size))
     latents = pipe.vae.encode(to_tensor(pictures)).latent_dist.mean * pipe.vae.config.scaling_factor
     noise = torch.from_numpy(rng.standard_normal(latents.shape, dtype=np.float32))
-    timesteps = schedule_timesteps(pipe)[steps]
-    noisy = pipe.scheduler.add_noise(latents, noise, timesteps)
+    noisy = run_of(pipe, [], STEPS).noised(latents, noise, steps)
     phrase = rng.integers(3)
     recorded = []
     for worded in (true, wrong):
@@ -90,41 +89,40 @@ def _record_batch(pipe, pairs: list[Pair], size: int, rng: np.random.Generator) 
             f"{article(a)} {PHRASES[DIRECTIONS[w]][phrase]} {article(b)}"
             for (a, b), w in zip(names, worded.tolist(), strict=True)
         ]
-        stack = read_maps(pipe, noisy, timesteps, prompts, names)
+        stack = read_maps(pipe, noisy, steps, prompts, names)
         half = MapStack(stack.layers, tuple(m.half() for m in stack.maps))
         recorded.append(RecordedMaps(half, tuple(d.value for d in DIRECTIONS), true, worded, steps))
     return concatenate(recorded)
 
 
-def schedule_timesteps(pipe) -> Tensor:
-    """Diffusion times of the 20-step schedule, (20,) int64, noisiest first."""
-    scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config)
-    scheduler.set_timesteps(STEPS)
-    return scheduler.timesteps
-
-
 def trained_sigmas(pipe) -> tuple[float, ...]:
-    """Noise levels sqrt(1 - abar) / sqrt(abar) of ``TRAINED_STEPS``."""
-    alpha = pipe.scheduler.alphas_cumprod[schedule_timesteps(pipe)[list(TRAINED_STEPS)]]
-    return tuple((((1 - alpha) / alpha) ** 0.5).tolist())
+    """Noise levels of ``TRAINED_STEPS`` (see ``objectives.StepInfo``)."""
+    sigmas = run_of(pipe, [], STEPS).schedule().sigmas
+    return tuple(sigmas[step] for step in TRAINED_STEPS)
 
 
-def read_maps(pipe, noisy: Tensor, timesteps: Tensor, prompts: list[str], names: list[Pair]) -> MapStack:
-    """Maps of both objects on every layer, one forward pass. ``noisy`` (B, 4, 16, 16), ``timesteps`` (B,)."""
-    length = pipe.tokenizer.model_max_length
-    encode = encoder_of(pipe.tokenizer)
+def read_maps(pipe, noisy: Tensor, steps: Tensor, prompts: list[str], names: list[Pair]) -> MapStack:
+    """Maps of both objects on every layer, one forward pass. ``noisy`` (B, 4, 16, 16), ``steps`` (B,) of the 20-step
+    schedule."""
+    run = run_of(pipe, prompts, STEPS, guidance_scale=1.0)
     positions = [
-        [locate(encode, prompt, find_words(prompt, name), length) for name in pair]
-        for prompt, pair in zip(prompts, names, strict=True)
+        [token_positions(run, i, find_words(prompt, name)) for name in pair]
+        for i, (prompt, pair) in enumerate(zip(prompts, names, strict=True))
     ]
-    context = pipe.encode_prompt(prompts, "cpu", 1, False)[0]
-    return unet_reading(pipe.unet, noisy, timesteps, context, token_weights(positions, length))
+    schedule = run.schedule()
+    branch = run.branch(run.encoded(), schedule, family_of(pipe))
+    weights = token_weights(positions, run.text_length)
+    return branch.read_at(run.packed(noisy), schedule.timesteps[steps], range(len(prompts)), weights, None)
 
 
-def recorded_parts(folder: Path, work: Path, scenes: int = 3000) -> dict[str, RecordedMaps]:
+def recorded_parts(
+    folder: Path, work: Path, scenes: int = 3000, model: str = "unet"
+) -> dict[str, RecordedMaps]:
     """The recorded maps of the three parts, read from ``work`` where they were recorded from the same weights."""
     work.mkdir(parents=True, exist_ok=True)
-    weights = b"".join(sorted(f.read_bytes() for f in folder.glob("*/*.safetensors")))
+    own = folder.glob("*/*.safetensors" if model == "unet" else f"{model}/*/*.safetensors")
+    files = {*own, *folder.glob("vae/*.safetensors")}
+    weights = b"".join(sorted(f.read_bytes() for f in files))
     mark = hashlib.sha256(weights).hexdigest()[:8]
     pipe = None
     parts = {}
@@ -133,7 +131,7 @@ def recorded_parts(folder: Path, work: Path, scenes: int = 3000) -> dict[str, Re
     ):
         file = work / f"maps-{part}-{mark}.safetensors"
         if not file.exists():
-            pipe = pipe or load_pipeline(folder)
+            pipe = pipe or load_pipeline(folder, model=model)
             record(pipe, object_pairs(part), count, seed).save(file)
         parts[part] = RecordedMaps.load(file)
     return parts

@@ -30,6 +30,9 @@ Triplet = RelationTriplet | tuple[str, str, str]
 UNET_FAMILIES = {768: "sd1", 1024: "sd2", 2048: "sdxl"}
 """Model family of a UNet by the width of its text states."""
 
+FLUX_LAYOUT = (19, 38, 24)
+"""Double blocks, single blocks and heads of FLUX.1 schnell and dev: 1368 channels."""
+
 
 class Host(Protocol):
     """A model under some host, set up for the prompts of one batch."""

@@ -2,7 +2,7 @@
 
 A clone of the model gets a wrapper around its sampling. There the sampler's function is given a stand-in for its model,
 which moves the sampler's own latent - in place, before the model sees it - where a step of the plan begins
-(`comfyui_rehearsal.py` knows these calls). `comfyui_unet.py` reads the maps, `comfyui_gradients.py` makes gradients
+(`comfyui_rehearsal.py` knows these calls). `comfyui_reading.py` reads the maps, `comfyui_gradients.py` makes gradients
 possible. Everything about a run is kept in one `_Run`, and gone with it.
 """
 
@@ -29,14 +29,9 @@ from . import Wanted, evaluator, wanted_relations
 from .comfyui_branch import ConditionalBranch
 from .comfyui_gradients import gradients, ordinary
 from .comfyui_prompt import PromptRelations
+from .comfyui_reading import active_entry, attention_sites, model_family, text_length
 from .comfyui_rehearsal import ADAPTIVE, DEFERRED, rehearse, step_of_sigma
-from .comfyui_unet import (
-    Site,
-    active_entry,
-    attention_sites,
-    model_family,
-    text_length,
-)
+from .comfyui_site import Site
 
 _KEY = "learn_to_steer"
 
@@ -72,8 +67,8 @@ class Steering:
 def check_fit(model: Any, objective: Objective, plan: SteeringPlan) -> list[Site]:
     """The attentions of a MODEL, after a check that the objective reads this kind of model.
 
-    Raises SteeringError for a model that is no UNet, a classifier for another family or number of channels, and layers the
-    model does not have.
+    Raises SteeringError for a model that cannot be read, a classifier for another family or number of channels, and
+    layers the model does not have.
     """
     sites = attention_sites(model.get_model_object("diffusion_model"))
     if plan.layers is not None:

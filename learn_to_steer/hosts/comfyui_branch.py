@@ -14,7 +14,8 @@ from torch import Tensor
 from ..attention import AttentionRecorder, MapStack
 from ..objectives import StepInfo
 from .comfyui_gradients import ordinary
-from .comfyui_unet import Site, conditional_maps, depends_on_row, model_family
+from .comfyui_reading import conditional_maps, depends_on_row, model_family
+from .comfyui_site import Site
 
 
 class ConditionalBranch:

@@ -10,7 +10,6 @@ from typing import Any
 
 import comfy.latent_formats
 import comfy.model_base
-import comfy.model_management
 import comfy.model_patcher
 import comfy.sd
 import comfy.sd1_clip
@@ -20,15 +19,28 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..emojiworld import FAMILY, WEIGHTS
+from ..emojiworld import FAMILIES, FAMILY, WEIGHTS
 from ..errors import SteeringError
 from .comfyui_autoencoder import comfy_archive_dtypes, load_vae
+from .comfyui_flux_model import flux_model, patcher_of
 
-_FILES = {
-    "unet": "unet/diffusion_pytorch_model.safetensors",
+_OWN = {
     "text": "text_encoder/model.safetensors",
     "settings": "text_encoder/config.json",
     "scheduler": "scheduler/scheduler_config.json",
+}
+"""Files that each of the two models has for itself, in its own folder."""
+
+_MODELS = {
+    "unet": {"unet": "unet/diffusion_pytorch_model.safetensors", **_OWN},
+    "mmdit": {
+        "transformer": "mmdit/transformer/diffusion_pytorch_model.safetensors",
+        "layout": "mmdit/transformer/config.json",
+        **{name: f"mmdit/{path}" for name, path in _OWN.items()},
+    },
+}
+
+_SHARED = {
     "vae settings": "vae/config.json",
     "vae": "vae/diffusion_pytorch_model.safetensors",
     "vocabulary": "tokenizer/vocab.json",
@@ -37,19 +49,20 @@ _FILES = {
 
 
 def load_emojiworld(
-    folder: Path = WEIGHTS,
+    folder: Path = WEIGHTS, model: str = "unet"
 ) -> tuple[comfy.model_patcher.ModelPatcher, comfy.sd.CLIP, comfy.sd.VAE]:
     """MODEL, CLIP and VAE of EmojiWorld, not yet on a device.
 
-    Latents are 4 x 16 x 16 for its native 128 x 128 pixels; text is 32 tokens of width 128; v-prediction on SD's noise
-    schedule. Raises SteeringError when a file is missing.
+    model: "unet" (v-prediction on SD's noise schedule) or "mmdit" (Flux layout, rectified flow). Latents are 4 x 16 x 16
+    for the native 128 x 128 pixels; text is 32 tokens of width 128. Raises SteeringError when a file is missing.
     """
-    missing = [name for name in _FILES.values() if not (folder / name).is_file()]
-    if missing:
+    files = {name: folder / path for name, path in {**_MODELS[model], **_SHARED}.items()}
+    if missing := [str(path.relative_to(folder)) for path in files.values() if not path.is_file()]:
         raise SteeringError(
             f"Expected EmojiWorld's files in {folder}, but {', '.join(missing)} is missing; install the pack again."
         )
-    return _model(folder), _clip(folder), load_vae(folder)
+    build = _unet if model == "unet" else _transformer
+    return build(files), _clip(files), load_vae(folder)
 
 
 class _LatentFormat(comfy.latent_formats.SD15):
@@ -89,44 +102,48 @@ class _ModelConfig(comfy.supported_models_base.BASE):
         return comfy.model_base.ModelType.V_PREDICTION
 
 
-def _model(folder: Path) -> comfy.model_patcher.ModelPatcher:
-    scheduler = json.loads((folder / _FILES["scheduler"]).read_text())
+def _scale(files: dict[str, Path]) -> float:
+    return json.loads(files["vae settings"].read_text())["scaling_factor"]
+
+
+def _transformer(files: dict[str, Path]) -> comfy.model_patcher.ModelPatcher:
+    scheduler = json.loads(files["scheduler"].read_text())
+    latents = _LatentFormat(_scale(files))
+    config = json.loads(files["layout"].read_text())
+    return flux_model(config, load_file(files["transformer"]), latents, scheduler["shift"], FAMILIES["mmdit"])
+
+
+def _unet(files: dict[str, Path]) -> comfy.model_patcher.ModelPatcher:
+    scheduler = json.loads(files["scheduler"].read_text())
     if scheduler["prediction_type"] != "v_prediction":
         raise SteeringError(
             f"Expected EmojiWorld's model to predict v, got {scheduler['prediction_type']}; install the pack again."
         )
     config = _ModelConfig(_ModelConfig.unet_config)
-    config.latent_format = _LatentFormat(
-        json.loads((folder / _FILES["vae settings"]).read_text())["scaling_factor"]
-    )
+    config.latent_format = _LatentFormat(_scale(files))
     config.set_inference_dtype(torch.float32, None)
     model = config.get_model({}, "")
     for module in model.diffusion_model.modules():
         if isinstance(module, nn.GroupNorm):
             module.num_groups = 16  # the host writes 32 into its code
-    given = load_file(folder / _FILES["unet"])
+    given = load_file(files["unet"])
     # The host's map knows a downsampler and an upsampler behind every level, the outermost ones included.
     names = {k: v for k, v in comfy.utils.unet_to_diffusers(config.unet_config).items() if k in given}
     model.diffusion_model.load_state_dict({names[k]: tensor.float() for k, tensor in given.items()})
-    patcher = comfy.model_patcher.ModelPatcher(
-        model,
-        load_device=comfy.model_management.get_torch_device(),
-        offload_device=comfy.model_management.unet_offload_device(),
-    )
-    return patcher
+    return patcher_of(model)
 
 
-def _clip(folder: Path) -> comfy.sd.CLIP:
-    settings = json.loads((folder / _FILES["settings"]).read_text())
+def _clip(files: dict[str, Path]) -> comfy.sd.CLIP:
+    settings = json.loads(files["settings"].read_text())
     target = comfy.supported_models_base.ClipTarget(
-        _tokenizer_class(folder, settings), _encoder_class(settings)
+        _tokenizer_class(files["vocabulary"].parent, settings), _encoder_class(settings)
     )
     clip = comfy.sd.CLIP(target, embedding_directory=None, model_options={"dtype": torch.float32})
     tensors = {
         name if name.startswith("text_model.") else f"text_model.{name}": tensor.float()
-        for name, tensor in load_file(folder / _FILES["text"]).items()
+        for name, tensor in load_file(files["text"]).items()
     }
-    # Pooled text is no input of this model; the host computes it all the same, and must not meet stray memory.
+    # The pooled state is projected nowhere; the host computes that all the same, and must not meet stray memory.
     tensors["text_projection.weight"] = torch.eye(settings["hidden_size"])
     _load_strictly(clip.cond_stage_model.clip_l.transformer, tensors)
     comfy_archive_dtypes(clip.cond_stage_model)
@@ -178,7 +195,7 @@ def _tokenizer_class(folder: Path, settings: dict[str, Any]) -> type:
             self, embedding_directory: Any = None, tokenizer_data: dict[str, Any] | None = None
         ) -> None:
             super().__init__(
-                str(folder / "tokenizer"),
+                str(folder),
                 max_length=settings["max_position_embeddings"],
                 embedding_directory=embedding_directory,
                 embedding_size=settings["hidden_size"],

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import comfy.ldm.flux.math as flux_math
 import comfy.ldm.modules.attention
 import comfy.model_management
 import torch
@@ -84,7 +85,7 @@ def gradients() -> Iterator[None]:
     """
     management = comfy.model_management
     before = getattr(management, "in_training", None)
-    with torch.inference_mode(False), torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad(), _plain_rotation(before is None):
         try:
             if before is not None:
                 management.in_training = True
@@ -101,6 +102,35 @@ def gradients() -> Iterator[None]:
         finally:
             if before is not None:
                 management.in_training = before
+
+
+@contextmanager
+def _plain_rotation(wanted: bool) -> Iterator[None]:
+    """Inside, where wanted, the host's rotary embedding is made of plain operations, which have a derivative.
+
+    Hosts that know no training (0.8) always call a fused kernel without one.
+    """
+    names = [name for name in ("apply_rope", "apply_rope1") if wanted and hasattr(flux_math, name)]
+    before = {name: getattr(flux_math, name) for name in names}
+    stand_ins: dict[str, Any] = {"apply_rope1": _rotated, "apply_rope": _both_rotated}
+    try:
+        for name in names:
+            setattr(flux_math, name, stand_ins[name])
+        yield
+    finally:
+        for name, function in before.items():
+            setattr(flux_math, name, function)
+
+
+def _rotated(x: Tensor, rotation: Tensor) -> Tensor:
+    """Each pair of neighbours of x (..., d) turned by a 2 x 2 matrix of rotation (..., d / 2, 2, 2) (RoFormer)."""
+    pairs = x.to(rotation.dtype).reshape(*x.shape[:-1], -1, 1, 2)
+    turned = rotation[..., 0] * pairs[..., 0] + rotation[..., 1] * pairs[..., 1]
+    return turned.reshape(x.shape).type_as(x)
+
+
+def _both_rotated(q: Tensor, k: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
+    return _rotated(q, rotation), _rotated(k, rotation)
 
 
 _NO_DERIVATIVE = (

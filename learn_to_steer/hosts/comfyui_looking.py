@@ -27,7 +27,7 @@ from .comfyui import Steering, check_fit, steered_model
 from .comfyui_branch import ConditionalBranch
 from .comfyui_gradients import ordinary
 from .comfyui_prompt import PromptRelations
-from .comfyui_unet import active_entry, attention_sites, model_family
+from .comfyui_reading import active_entry, attention_sites, model_family
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ def capture(
     """The maps of every attention of the model, for all objects of the prompt's relations.
 
     latent: the host's dict, samples (B, 4, h, w). noise_level: 0..1, the part of the schedule that is still to go; the
-    latent gets noise of that level, drawn by `seed`. Raises SteeringError for a prompt without relations, a model that is
-    no UNet and a conditioning of another prompt.
+    latent gets noise of that level, drawn by `seed`. Raises SteeringError for a prompt without relations, a model that
+    cannot be read and a conditioning of another prompt.
     """
     if not relations.triplets:
         raise SteeringError(

@@ -100,6 +100,8 @@ def _chunks(tokens: Any) -> Sequence[Sequence[tuple[Any, ...]]]:
             f"Expected a text encoder that gives tokens by name, got {type(tokens).__name__}; use the CLIP of the model's "
             "own checkpoint."
         )
+    if "t5xxl" in tokens and "g" not in tokens:
+        return tokens["t5xxl"]  # Flux: CLIP gives one pooled state, what is attended to is T5's
     return next((tokens[name] for name in ("l", "h", "g") if name in tokens), next(iter(tokens.values())))
 
 
@@ -110,11 +112,12 @@ def _id(token: Any) -> int:
 def _word_ids(clip: Any, words: str) -> list[int]:
     """Ids of these words alone, without what the host puts around them. Brackets are no weights here."""
     empty = [_id(item[0]) for item in _chunks(clip.tokenize(""))[0]]
-    begin, end = empty[0], empty[1]
     ids: list[int] = []
     escaped = words.replace("(", "\\(").replace(")", "\\)")
     for chunk in _chunks(clip.tokenize(escaped)):
         inner = [_id(item[0]) for item in chunk]
-        inner = inner[1:] if inner[:1] == [begin] else inner
+        begins = inner[:1] == empty[:1]  # CLIP's tokens have a beginning and an end, T5's only an end
+        end = empty[1] if begins else empty[0]
+        inner = inner[1:] if begins else inner
         ids += inner[: inner.index(end)] if end in inner else inner
     return ids

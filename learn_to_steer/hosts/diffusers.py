@@ -1,7 +1,8 @@
-"""The diffusers host: Stable Diffusion 1.x, 2.x and XL pipelines, with any scheduler that can be steered.
+"""The diffusers host: Stable Diffusion 1.x, 2.x, XL and Flux pipelines, with any scheduler that can be steered.
 
 The pipeline's own loop runs unpatched. The first latent is made here, steered, and handed over; every later
-step is steered in the pipeline's callback between two steps. `diffusers_unet.py` reads the maps.
+step is steered in the pipeline's callback between two steps. What differs by architecture lies behind `Run`
+(`diffusers_stable.py`, `diffusers_flux_run.py`); `diffusers_unet.py` and `diffusers_flux.py` read the maps.
 """
 
 from __future__ import annotations
@@ -12,22 +13,49 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
-from diffusers.utils.torch_utils import randn_tensor
+from diffusers import FluxPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 from torch import Tensor, nn
 
-from ..attention import MapStack
+from ..attention import AttentionLayer
 from ..classifier import check_classifier
 from ..errors import SteeringError
 from ..objectives import LearnedObjective, Objective, RelationTarget, StepInfo
 from ..relations import RelationTriplet
 from ..steering import SteeringPlan, SteeringTrace, steer
 from ..tokens import encoder_of, locate
-from . import Triplet, evaluator, frozen, hooked, understood_triplets, wanted_relations
+from . import (
+    Triplet,
+    diffusers_flux,
+    diffusers_unet,
+    evaluator,
+    hooked,
+    understood_triplets,
+    wanted_relations,
+)
+from .diffusers_flux_run import FluxRun
+from .diffusers_run import Branch, Run
 from .diffusers_schedule import Schedule, carry_over
-from .diffusers_unet import attention_layers, model_family, unet_reading
+from .diffusers_stable import StableDiffusionRun
+from .diffusers_unet import unet_reading
 
-__all__ = ["SteeredOutput", "Triplet", "attention_layers", "generate", "model_family", "unet_reading"]
+__all__ = [
+    "SteeredOutput",
+    "Triplet",
+    "attention_layers",
+    "denoiser",
+    "generate",
+    "model_family",
+    "run_of",
+    "token_positions",
+    "unet_reading",
+]
+
+PIPELINES: dict[type, type[Run]] = {
+    StableDiffusionPipeline: StableDiffusionRun,
+    StableDiffusionXLPipeline: StableDiffusionRun,
+    FluxPipeline: FluxRun,
+}
+"""Pipelines that can be steered, and what knows each."""
 
 _OURS = {"latents", "generator", "callback_on_step_end", "callback_on_step_end_tensor_inputs"}
 _OURS |= {"prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds"}
@@ -38,11 +66,11 @@ _OURS |= {"callback", "callback_steps", "return_dict", "num_images_per_prompt"}
 class SteeredOutput:
     """What came out.
 
-    images: as the pipeline gives them for `output_type`. latents (B, 4, h, w): the final ones.
+    images: as the pipeline gives them for `output_type`. latents (B, channels, h, w): the final ones, unpacked.
     triplets: per image, every relation understood, steered or not.
     trace: what was done (see `SteeringTrace`); its labels name the relations steered.
     seeds: per image, None where generators were given.
-    model_calls: forward passes of the UNet, the pipeline's and those of steering (`trace.forwards`) together.
+    model_calls: forward passes of the denoiser, the pipeline's and those of steering (`trace.forwards`) together.
     """
 
     images: Any
@@ -53,50 +81,66 @@ class SteeredOutput:
     model_calls: int
 
 
-class _ConditionalUNet:
-    """`Host` for one batch of prompts: the UNet with everything its conditional branch is given."""
-
-    def __init__(
-        self, unet: Any, family: str, schedule: Schedule, context: Tensor, arguments: dict[str, Any]
-    ) -> None:
-        self.unet, self.family, self.context, self.arguments = unet, family, context, arguments
-        self.layers = attention_layers(unet)
-        self.timestep_of = {step: schedule.timesteps[turn] for turn, step in schedule.steps.items()}
-
-    def read(
-        self,
-        latent: Tensor,
-        images: Sequence[int],
-        step: StepInfo,
-        weights: Tensor,
-        layers: tuple[str, ...] | None,
-    ) -> MapStack:
-        rows = list(images)
-        with frozen(self.unet):
-            return unet_reading(
-                self.unet,
-                latent.to(self.context.dtype),
-                self.timestep_of[step.step],
-                self.context[rows],
-                weights,
-                layers,
-                **_rows(self.arguments, rows),
-            )
+def denoiser(pipe: Any) -> nn.Module:
+    """The model of a pipeline that draws: its UNet or its transformer."""
+    return pipe.transformer if isinstance(pipe, FluxPipeline) else pipe.unet
 
 
-def _rows(value: Any, rows: list[int]) -> Any:
-    """The given batch rows of every tensor inside."""
-    if isinstance(value, Tensor):
-        return value[rows]
-    if isinstance(value, dict):
-        return {k: v if k == "cross_attention_kwargs" else _rows(v, rows) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_rows(v, rows) for v in value]
-    return value
+def attention_layers(model: Any) -> list[AttentionLayer]:
+    """The attentions of a denoiser that can be read, in execution order: a UNet's cross-attentions ("mid.0",
+    "up.1.0", ...), a Flux transformer's joint attentions ("double.0", ..., "single.0", ...)."""
+    joint = hasattr(model, "single_transformer_blocks")
+    return diffusers_flux.flux_attention_layers(model) if joint else diffusers_unet.attention_layers(model)
+
+
+def model_family(model: Any) -> str:
+    """The family of a denoiser: "sd1", "sd2", "sdxl", "flux", else "custom"."""
+    joint = hasattr(model, "single_transformer_blocks")
+    return diffusers_flux.flux_family(model) if joint else diffusers_unet.model_family(model)
+
+
+def run_of(
+    pipe: Any,
+    prompts: Sequence[str],
+    num_inference_steps: int,
+    *,
+    generators: Sequence[torch.Generator] = (),
+    negatives: list[str] | None = None,
+    guidance_scale: float | None = None,
+    height: int | None = None,
+    width: int | None = None,
+    **pipe_arguments: Any,
+) -> Run:
+    """A call of a pipeline that has not happened yet: its schedule, layers, text states and conditional branch.
+
+    Raises SteeringError for a pipeline that cannot be steered.
+    """
+    kind = next((run for known, run in PIPELINES.items() if isinstance(pipe, known)), None)
+    if kind is None:
+        raise SteeringError(
+            f"Expected a {', '.join(known.__name__ for known in PIPELINES)}, got {type(pipe).__name__}; load the "
+            "model with one of these."
+        )
+    return kind(
+        pipe, list(prompts), negatives, list(generators), num_inference_steps, guidance_scale, height, width,
+        pipe_arguments,
+    )  # fmt: skip
+
+
+def token_positions(run: Run, image: int, span: tuple[int, int]) -> list[int]:
+    """Token positions of the words at these characters of an image's prompt, in the text its model attends to.
+
+    Raises SteeringError as `tokens.locate` does.
+    """
+    tokenizer, prompt = run.tokenizer, run.prompts[image]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ids = list(tokenizer(prompt, truncation=False, verbose=False).input_ids)
+    return locate(encoder_of(tokenizer), prompt, span, run.text_length, ids)
 
 
 def generate(
-    pipe: StableDiffusionPipeline | StableDiffusionXLPipeline,
+    pipe: StableDiffusionPipeline | StableDiffusionXLPipeline | FluxPipeline,
     prompt: str | Sequence[str],
     *,
     objective: Objective | None = None,
@@ -104,7 +148,7 @@ def generate(
     seed: int | Sequence[int] | None = None,
     generators: Sequence[torch.Generator] | None = None,
     num_inference_steps: int = 50,
-    guidance_scale: float = 7.5,
+    guidance_scale: float | None = None,
     negative_prompt: str | Sequence[str] | None = None,
     height: int | None = None,
     width: int | None = None,
@@ -118,11 +162,12 @@ def generate(
 
     objective: what "right" means; None = plain generation. plan: default `SteeringPlan()`. seed: one per
     image, or one number s for s, s + 1, ...; each image has its own generator, so it does not depend on the
-    others of its batch. guidance_scale, negative_prompt, height, width (pixels), output_type: as in the
-    pipeline. triplets: instead of parsing the prompt; per image (for a single prompt just its list). family:
-    the model's family, where it cannot be seen from its text width. on_step(StepInfo, latents): after each
-    turn of the pipeline's loop. pipe_arguments: anything else the pipeline takes, such as clip_skip, eta,
-    guidance_rescale, cross_attention_kwargs, ip_adapter_image.
+    others of its batch. guidance_scale: None = 7.5, for Flux 3.5. negative_prompt, height, width (pixels),
+    output_type: as in the pipeline. triplets: instead of parsing the prompt; per image (for a single prompt just
+    its list). family: the model's family, where it cannot be seen from its layout. on_step(StepInfo, latents
+    (B, channels, h, w)): after each turn of the pipeline's loop. pipe_arguments: anything else the pipeline takes,
+    such as clip_skip, eta, guidance_rescale, cross_attention_kwargs, ip_adapter_image, true_cfg_scale,
+    max_sequence_length.
 
     With no objective, no steerable relation or strength 0 the pipeline runs as if called directly: same
     images to the bit, same number of model calls.
@@ -131,11 +176,6 @@ def generate(
     in the prompt or beyond the text encoder's length, a scheduler that cannot be steered, and arguments that
     contradict each other.
     """
-    if not isinstance(pipe, (StableDiffusionPipeline, StableDiffusionXLPipeline)):
-        raise SteeringError(
-            f"Expected a StableDiffusionPipeline or StableDiffusionXLPipeline, got {type(pipe).__name__}; "
-            "load the model with one of these."
-        )
     if taken := sorted(_OURS & pipe_arguments.keys()):
         raise SteeringError(
             f"Expected no {', '.join(taken)}, which steering sets itself; use seed, generators, on_step or "
@@ -149,6 +189,17 @@ def generate(
         _per_image(negative_prompt, prompts, "negative prompts") if negative_prompt is not None else None
     )
     seeds, generators = _randomness(seed, generators, prompts)
+    run = run_of(
+        pipe,
+        prompts,
+        num_inference_steps,
+        generators=generators,
+        negatives=negatives,
+        guidance_scale=guidance_scale,
+        height=height,
+        width=width,
+        **pipe_arguments,
+    )
     plan = plan or SteeringPlan()
     understood = understood_triplets(prompts, triplets, single)
     if objective is not None and triplets is not None:
@@ -157,20 +208,9 @@ def generate(
                 objective.check([[RelationTarget(0, 1, triplet.relation.value)]])
 
     trace = SteeringTrace([[] for _ in prompts])
-    run = _Run(
-        pipe,
-        prompts,
-        negatives,
-        generators,
-        num_inference_steps,
-        guidance_scale,
-        height,
-        width,
-        pipe_arguments,
-    )
     steering: _Steering | None = None
     calls = _Counter()
-    with hooked([run.pipe.unet.register_forward_pre_hook(calls)]):
+    with hooked([run.model.register_forward_pre_hook(calls)]):
         if objective is not None and plan.strength > 0 and plan.step_size > 0 and any(understood):
             steering = _Steering.prepare(run, objective, plan, understood, family)
             trace = steering.trace if steering is not None else trace
@@ -189,128 +229,11 @@ class _Counter:
 
 
 @dataclass
-class _Run:
-    """One call of a pipeline, as its user wants it."""
-
-    pipe: Any
-    prompts: list[str]
-    negatives: list[str] | None
-    generators: list[torch.Generator]
-    num_inference_steps: int
-    guidance_scale: float
-    height: int | None
-    width: int | None
-    extra: dict[str, Any]
-
-    @property
-    def guided(self) -> bool:
-        return self.guidance_scale > 1 and self.pipe.unet.config.time_cond_proj_dim is None
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        sample = self.pipe.unet.config.sample_size
-        default = (sample, sample) if isinstance(sample, int) else tuple(sample)
-        factor = self.pipe.vae_scale_factor
-        return self.height or default[0] * factor, self.width or default[1] * factor
-
-    def call(
-        self, steering: _Steering | None, on_step: Callable[[StepInfo, Tensor], None] | None, output_type: str
-    ) -> tuple[Any, Tensor]:
-        """Run the pipeline; the images and the final latents."""
-        final: list[Tensor] = []
-
-        def between(pipe: Any, turn: int, timestep: Tensor, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-            latents = tensors["latents"]
-            if steering is not None:
-                latents = steering.move(latents, turn + 1)
-            final[:] = [latents]
-            if on_step is not None:
-                on_step(StepInfo(turn, pipe.num_timesteps), latents)
-            return {"latents": latents}
-
-        arguments: dict[str, Any] = {"prompt": self.prompts, "negative_prompt": self.negatives}
-        if steering is not None:
-            arguments = steering.first_arguments()
-        result = self.pipe(
-            **arguments,
-            height=self.height,
-            width=self.width,
-            num_inference_steps=self.num_inference_steps,
-            guidance_scale=self.guidance_scale,
-            generator=self.generators,
-            output_type=output_type,
-            callback_on_step_end=between,
-            **self.extra,
-        )
-        return result.images, final[0]
-
-    def encoded(self) -> dict[str, Tensor]:
-        """The text states, encoded once, under the pipeline's own argument names."""
-        extra = self.extra
-        lora = (extra.get("cross_attention_kwargs") or {}).get("scale")
-        more = {k: extra[k] for k in ("prompt_2", "negative_prompt_2") if k in extra}
-        with torch.no_grad():
-            states = self.pipe.encode_prompt(
-                prompt=self.prompts,
-                device=self.pipe._execution_device,
-                num_images_per_prompt=1,
-                do_classifier_free_guidance=self.guided,
-                negative_prompt=self.negatives,
-                lora_scale=lora,
-                clip_skip=extra.get("clip_skip"),
-                **more,
-            )
-        names = (
-            "prompt_embeds",
-            "negative_prompt_embeds",
-            "pooled_prompt_embeds",
-            "negative_pooled_prompt_embeds",
-        )
-        return {name: state for name, state in zip(names, states, strict=False) if state is not None}
-
-    def conditional_arguments(self, encoded: dict[str, Tensor]) -> dict[str, Any]:
-        """What the UNet is given besides latent, timestep and text states, conditional rows only."""
-        pipe, extra, context = self.pipe, self.extra, encoded["prompt_embeds"]
-        batch, device, dtype = len(self.prompts), context.device, context.dtype
-        arguments: dict[str, Any] = {"cross_attention_kwargs": extra.get("cross_attention_kwargs")}
-        added: dict[str, Any] = {}
-        extra_large = isinstance(pipe, StableDiffusionXLPipeline)
-        if extra_large:
-            width = pipe.text_encoder_2.config.projection_dim if pipe.text_encoder_2 is not None else None
-            ids = pipe._get_add_time_ids(
-                extra.get("original_size") or self.size,
-                extra.get("crops_coords_top_left") or (0, 0),
-                extra.get("target_size") or self.size,
-                dtype=dtype,
-                text_encoder_projection_dim=width or int(encoded["pooled_prompt_embeds"].shape[-1]),
-            )
-            added = {
-                "text_embeds": encoded["pooled_prompt_embeds"],
-                "time_ids": ids.to(device).repeat(batch, 1),
-            }
-        image, embeds = extra.get("ip_adapter_image"), extra.get("ip_adapter_image_embeds")
-        if image is not None or embeds is not None:
-            with torch.no_grad():
-                states = pipe.prepare_ip_adapter_image_embeds(image, embeds, device, batch, self.guided)
-            added["image_embeds"] = [state.chunk(2)[1] if self.guided else state for state in states]
-        if added:
-            arguments["added_cond_kwargs"] = added
-        if pipe.unet.config.time_cond_proj_dim is not None:
-            scale = torch.tensor(self.guidance_scale - 1).repeat(batch)
-            embedding = pipe.get_guidance_scale_embedding(
-                scale, embedding_dim=pipe.unet.config.time_cond_proj_dim
-            )
-            arguments["timestep_cond"] = embedding.to(device=device, dtype=dtype)
-        return arguments
-
-
-@dataclass
 class _Steering:
     """The steering of one run: moves the latents between the turns of the pipeline's loop."""
 
-    run: _Run
-    host: _ConditionalUNet
+    run: Run
+    host: Branch
     schedule: Schedule
     objective: Objective
     plan: SteeringPlan
@@ -322,7 +245,7 @@ class _Steering:
     @classmethod
     def prepare(
         cls,
-        run: _Run,
+        run: Run,
         objective: Objective,
         plan: SteeringPlan,
         triplets: list[list[RelationTriplet]],
@@ -331,59 +254,28 @@ class _Steering:
         """None where the objective knows none of the relations. Raises SteeringError, see `generate`."""
         if plan.layers is not None:
             objective = objective.reading(plan.layers)
-        pipe = run.pipe
-        tokenizer = pipe.tokenizer if pipe.tokenizer is not None else pipe.tokenizer_2
-
-        def positions(image: int, span: tuple[int, int]) -> list[int]:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                ids = list(tokenizer(run.prompts[image], truncation=False, verbose=False).input_ids)
-            return locate(encoder_of(tokenizer), run.prompts[image], span, tokenizer.model_max_length, ids)
-
-        wanted = wanted_relations(triplets, objective, positions, tokenizer.model_max_length)
+        wanted = wanted_relations(
+            triplets, objective, lambda image, span: token_positions(run, image, span), run.text_length
+        )
         if not any(wanted.targets):
             return None
-        family = family or model_family(pipe.unet)
-        layers = attention_layers(pipe.unet)
+        family = family or run.family
         if isinstance(objective, LearnedObjective):
-            check_classifier(objective.classifier, layers, family)
-        device = pipe._execution_device
-        schedule = Schedule(
-            pipe.scheduler,
-            run.num_inference_steps,
-            device,
-            run.extra.get("timesteps"),
-            run.extra.get("sigmas"),
-        )
-        encoded = run.encoded()
-        host = _ConditionalUNet(
-            pipe.unet,
-            family,
-            schedule,
-            encoded["prompt_embeds"].to(device),
-            run.conditional_arguments(encoded),
-        )
+            check_classifier(objective.classifier, run.layers, family)
+        schedule, encoded = run.schedule(), run.encoded()
+        host = run.branch(encoded, schedule, family)
         trace = SteeringTrace.of(wanted.targets, wanted.objects)
-        return cls(
-            run, host, schedule, objective, plan, trace, wanted.targets, wanted.weights.to(device), encoded
-        )
+        weights = wanted.weights.to(host.device)
+        return cls(run, host, schedule, objective, plan, trace, wanted.targets, weights, encoded)
 
     def first_arguments(self) -> dict[str, Any]:
         """Text states and first latents (unit noise, as pipelines take them), moved where the plan starts at
         step 0."""
-        pipe, (height, width) = self.run.pipe, self.run.size
-        shape = (
-            len(self.run.prompts),
-            pipe.unet.config.in_channels,
-            height // pipe.vae_scale_factor,
-            width // pipe.vae_scale_factor,
-        )
-        context = self.host.context
-        noise = randn_tensor(shape, generator=self.run.generators, device=context.device, dtype=context.dtype)
+        noise = self.run.first_noise(self.host.dtype, self.host.device)
         first = noise * self.schedule.init_noise_sigma
         moved = self.move(first, 0)
         latents = noise if moved is first else moved / self.schedule.init_noise_sigma
-        return {**self.encoded, "latents": latents}
+        return {**self.encoded, **self.run.unencoded(), "latents": latents}
 
     def move(self, latents: Tensor, turn: int) -> Tensor:
         """The latents to go on with at this turn of the pipeline's loop; `latents` itself where nothing was

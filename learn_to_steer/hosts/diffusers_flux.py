@@ -9,17 +9,19 @@ ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from diffusers.models import embeddings
 from einops import rearrange
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..attention import AttentionLayer, AttentionRecorder, MapStack, StopForward
 from ..errors import SteeringError
-from . import hooked
+from . import FLUX_LAYOUT, hooked
 
 
 def flux_attention_layers(transformer: Any) -> list[AttentionLayer]:
@@ -33,6 +35,12 @@ def flux_attention_layers(transformer: Any) -> list[AttentionLayer]:
             heads = int(block.attn.heads)
             layers.append(AttentionLayer(f"{stage}.{i}", stage, len(layers), heads))  # type: ignore[arg-type]
     return layers
+
+
+def flux_family(transformer: Any) -> str:
+    """ "flux" for the layout of FLUX.1 (19 + 38 blocks of 24 heads), else "custom"."""
+    blocks = len(transformer.transformer_blocks), len(transformer.single_transformer_blocks)
+    return "flux" if (*blocks, transformer.config.num_attention_heads) == FLUX_LAYOUT else "custom"
 
 
 def flux_reading(
@@ -54,6 +62,9 @@ def flux_reading(
     packed grid. layers: names to read, None = all. stop: end the pass after the last of them.
     transformer_arguments: pooled_projections, img_ids, txt_ids, guidance, ...
 
+    Where the transformer's gradient checkpointing is enabled, only each block's input is kept for the backward pass,
+    and the block is run again there: at one megapixel the activations of all blocks are larger than the weights.
+
     Raises SteeringError for layers the transformer does not have and for text states that do not fit the
     weights.
     """
@@ -66,7 +77,8 @@ def flux_reading(
     recorder = AttentionRecorder(weights, names, layers, stop)
     blocks = [*transformer.transformer_blocks, *transformer.single_transformer_blocks]
     handles: list[torch.utils.hooks.RemovableHandle] = []
-    with hooked(handles):
+    last = max(i for i, layer in enumerate(names) if recorder.wants(layer))
+    with hooked(handles), _checkpointed(transformer, blocks[last] if stop else None):
         for layer, block in zip(names, blocks, strict=True):
             if recorder.wants(layer):
                 _listen(layer, block.attn, context.shape[1], recorder, (height, width), handles)
@@ -81,6 +93,31 @@ def flux_reading(
         except StopForward:
             pass
     return recorder.maps()
+
+
+@contextmanager
+def _checkpointed(transformer: Any, but: nn.Module | None) -> Iterator[None]:
+    """Inside, a transformer whose gradient checkpointing is enabled does it for every block but one: a pass that is
+    ended inside a checkpointed block would leave its bookkeeping behind."""
+    if not getattr(transformer, "gradient_checkpointing", False):
+        yield
+        return
+    before = transformer._gradient_checkpointing_func
+
+    def run(block: nn.Module, *arguments: Any) -> Any:
+        if block is but:
+            return block(*arguments)
+        return checkpoint(block, *arguments, use_reentrant=False)
+
+    transformer._gradient_checkpointing_func = run
+    try:
+        yield
+    finally:
+        transformer._gradient_checkpointing_func = before
+
+
+def _kept(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 def _listen(
@@ -102,6 +139,11 @@ def _listen(
             if "query" not in seen or "key" not in seen:
                 return
             query, key, rope = seen.pop("query"), seen.pop("key"), seen.pop("rope")
+            # Not a part of the block, so not of what checkpointing drops and runs again.
+            with torch.autograd.graph.saved_tensors_hooks(_kept, _kept):
+                map_of(query, key, rope)
+
+        def map_of(query: Tensor, key: Tensor, rope: Any) -> None:
             if layer.stage == "single":  # one sequence, text first
                 query, key = query[:, text:], key[:, :text]
             if rope is not None:

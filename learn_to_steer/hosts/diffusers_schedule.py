@@ -10,6 +10,7 @@ truly starts.
 from __future__ import annotations
 
 import copy
+import inspect
 from typing import Any
 
 import numpy as np
@@ -38,17 +39,23 @@ class Schedule:
         scheduler: Any,
         num_inference_steps: int,
         device: torch.device | str,
-        timesteps: list[int] | None = None,
-        sigmas: list[float] | None = None,
+        timesteps: Any = None,
+        sigmas: Any = None,
+        **settings: Any,
     ) -> None:
-        """Raises SteeringError for a scheduler that cannot be steered."""
+        """timesteps, sigmas: of the steps, where not the scheduler's own. settings: what else the pipeline tells
+        its scheduler, such as the shift `mu` of Flux.
+
+        Raises SteeringError for a scheduler that cannot be steered."""
         twin = copy.deepcopy(scheduler)
         if type(twin).__name__ in UNSTEERABLE:
             raise SteeringError(
                 f"Expected a scheduler that goes on from the latent it is given, got {type(twin).__name__}, "
                 "which does not; choose DDIM, Euler, DPM++ 2M, UniPC or another one."
             )
-        turns, _ = retrieve_timesteps(twin, num_inference_steps, device, timesteps, sigmas)
+        turns, _ = retrieve_timesteps(
+            twin, num_inference_steps, device, timesteps, sigmas, **_taken(twin, settings)
+        )
         runge_kutta = getattr(twin, "prk_timesteps", None)
         if runge_kutta is not None and len(runge_kutta) > 0:
             raise SteeringError(
@@ -60,6 +67,12 @@ class Schedule:
         self.scales = [_scale(twin, turn, t) for turn, t in enumerate(turns)]
         self.sigmas = [_sigma(twin, turn, float(t)) for turn, t in enumerate(turns)]
         self.init_noise_sigma = float(getattr(twin, "init_noise_sigma", 1.0))
+
+
+def _taken(scheduler: Any, settings: dict[str, Any]) -> dict[str, Any]:
+    """Those settings that the scheduler's `set_timesteps` has a use for."""
+    known = inspect.signature(scheduler.set_timesteps).parameters
+    return {name: value for name, value in settings.items() if name in known}
 
 
 def _starts(scheduler: Any, turns: list[float]) -> tuple[dict[int, int], int]:
@@ -78,12 +91,13 @@ def _starts(scheduler: Any, turns: list[float]) -> tuple[dict[int, int], int]:
 def _scale(scheduler: Any, turn: int, timestep: Tensor) -> float:
     if hasattr(scheduler, "_step_index"):
         scheduler._step_index = turn
-    return float(scheduler.scale_model_input(torch.ones(1), timestep))
+    scale = getattr(scheduler, "scale_model_input", None)  # flow schedulers have none
+    return float(scale(torch.ones(1), timestep)) if scale is not None else 1.0
 
 
 def _sigma(scheduler: Any, turn: int, timestep: float) -> float:
     """Noise level; between whole training timesteps interpolated in log sigma, as k-diffusion does."""
-    if hasattr(scheduler, "alphas_cumprod"):
+    if hasattr(scheduler, "alphas_cumprod") and not scheduler.config.get("use_flow_sigmas"):
         kept = scheduler.alphas_cumprod.double().cpu().numpy().clip(1e-10, 1 - 1e-10)
         log_sigmas = 0.5 * np.log((1 - kept) / kept)
         return float(np.exp(np.interp(timestep, np.arange(len(kept)), log_sigmas)))

@@ -141,8 +141,8 @@ def test_another_model_needs_its_own_classifier(refused, tmp_path):
     (tmp_path / "model" / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
     assert "--classifier" in refused("generate", PROMPT, "--model", "model")
     assert "model" in refused("generate", PROMPT, "--model", "model", "--classifier", SHIPPED)
-    (tmp_path / "model" / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
-    assert "FluxPipeline" in refused("generate", PROMPT, "--model", "model")
+    (tmp_path / "model" / "model_index.json").write_text('{"_class_name": "StableDiffusion3Pipeline"}')
+    assert "StableDiffusion3Pipeline" in refused("generate", PROMPT, "--model", "model")
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ SDXL = {
 
 @pytest.fixture(scope="module")
 def reading(pack, node):
-    return import_module(f"{PACK}.learn_to_steer.hosts.comfyui_unet")
+    return import_module(f"{PACK}.learn_to_steer.hosts.comfyui_reading")
 
 
 def _unet(config, **more):
@@ -134,7 +134,7 @@ def test_a_narrow_model_of_the_same_layout_has_gradients(reading, config):
         comfy.patcher_extension.add_wrapper_with_key(
             comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL,
             "test",
-            reading._watch(recorder, sites),
+            reading.watching(recorder, sites),
             options,
         )
         y = torch.ones(1, 8, dtype=torch.float64) if config is SDXL else None

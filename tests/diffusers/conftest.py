@@ -1,4 +1,4 @@
-"""Tiny Stable Diffusion pipelines with random weights; everything real, nothing downloaded."""
+"""Tiny Stable Diffusion and Flux pipelines with random weights; everything real, nothing downloaded."""
 
 import json
 import string
@@ -8,11 +8,22 @@ import torch
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxTransformer2DModel,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    T5Config,
+    T5EncoderModel,
+    T5TokenizerFast,
+)
 
 WIDTH = 32
 
@@ -58,7 +69,7 @@ def unet(**changes):
     return UNet2DConditionModel(**settings).eval()
 
 
-def autoencoder():
+def autoencoder(**changes):
     return AutoencoderKL(
         block_out_channels=(8, 8),
         down_block_types=("DownEncoderBlock2D", "DownEncoderBlock2D"),
@@ -66,6 +77,7 @@ def autoencoder():
         norm_num_groups=4,
         latent_channels=4,
         sample_size=32,
+        **changes,
     ).eval()
 
 
@@ -108,3 +120,87 @@ def xl_pipe(tokenizer):
     )
     made.set_progress_bar_config(disable=True)
     return made
+
+
+WORDS = [
+    "a",
+    "an",
+    "and",
+    "the",
+    "dog",
+    "cat",
+    "fox",
+    "teddy",
+    "bear",
+    "above",
+    "below",
+    "left",
+    "right",
+    "to",
+    "of",
+    "next",
+]
+
+
+@pytest.fixture(scope="session")
+def t5_tokenizer():
+    """T5's unigram tokenizer whose vocabulary is a few words, pieces of words and letters."""
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -9.0), ("\u2581", -4.0)]
+    pieces += [(letter, -6.0) for letter in string.ascii_lowercase + string.punctuation]
+    pieces += [("\u2581" + word, -2.0) for word in WORDS] + [("\u2581hydr", -3.0), ("ant", -3.0)]
+    return T5TokenizerFast(vocab=pieces, extra_ids=0, model_max_length=512)
+
+
+def flux_transformer(**changes):
+    settings = {
+        "in_channels": 16,
+        "num_layers": 2,
+        "num_single_layers": 2,
+        "attention_head_dim": 8,
+        "num_attention_heads": 2,
+        "joint_attention_dim": 12,
+        "pooled_projection_dim": WIDTH,
+        "axes_dims_rope": (2, 2, 4),
+        **changes,
+    }
+    return FluxTransformer2DModel(**settings).eval()
+
+
+def make_flux_pipe(tokenizer, t5_tokenizer, scheduler=None, **transformer):
+    torch.manual_seed(0)
+    text = CLIPTextModel(text_config(tokenizer)).eval()
+    t5 = T5EncoderModel(
+        T5Config(
+            vocab_size=len(t5_tokenizer),
+            d_model=12,
+            d_kv=6,
+            d_ff=24,
+            num_layers=1,
+            num_heads=2,
+            feed_forward_proj="gated-gelu",
+        )
+    ).eval()
+    made = FluxPipeline(
+        scheduler or FlowMatchEulerDiscreteScheduler(),
+        autoencoder(shift_factor=0.1),
+        text,
+        tokenizer,
+        t5,
+        t5_tokenizer,
+        flux_transformer(**transformer),
+    )
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+@pytest.fixture
+def flux_pipe(tokenizer, t5_tokenizer):
+    """Of schnell's kind: no guidance embedding, sigmas as they are."""
+    return make_flux_pipe(tokenizer, t5_tokenizer)
+
+
+@pytest.fixture
+def dev_pipe(tokenizer, t5_tokenizer):
+    """Of dev's kind: a guidance embedding, sigmas shifted by the picture's size."""
+    shifted = FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True)
+    return make_flux_pipe(tokenizer, t5_tokenizer, shifted, guidance_embeds=True)

@@ -81,3 +81,35 @@ def test_text_of_another_length_is_refused(flux):
         read(flux, length=7)
     with pytest.raises(SteeringError, match="triple.0"):
         read(flux, ("triple.0",))
+
+
+@pytest.mark.parametrize("layers", [None, ("double.1",), ("double.0", "single.0")])
+@pytest.mark.parametrize("stop", [True, False])
+def test_checkpointing_gives_the_same_gradient_and_keeps_less(flux, layers, stop):
+    def gradient():
+        torch.manual_seed(1)
+        z = torch.randn(1, 6, 8).requires_grad_()
+        kept = []
+
+        def count(tensor):
+            kept.append(tensor.untyped_storage().data_ptr())
+            return tensor
+
+        ids = torch.zeros(6, 3)
+        ids[:, 1:] = torch.cartesian_prod(torch.arange(2), torch.arange(3))
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            maps = flux_reading(
+                flux, z, torch.ones(1), torch.randn(1, 5, 12), token_weights([[[1], [2, 3]]], 5), 2, 3, layers, stop,
+                pooled_projections=torch.randn(1, 6), img_ids=ids, txt_ids=torch.zeros(5, 3),
+            )  # fmt: skip
+        loss = sum((m * torch.linspace(0, 1, 3)).sum() for m in maps.maps)
+        return torch.autograd.grad(loss, z)[0], len(kept)
+
+    expected, all_kept = gradient()
+    own = flux._gradient_checkpointing_func if hasattr(flux, "_gradient_checkpointing_func") else None
+    flux.enable_gradient_checkpointing()
+    enabled = flux._gradient_checkpointing_func
+    found, less_kept = gradient()
+    assert torch.allclose(found, expected, rtol=1e-5, atol=1e-9) and expected.abs().max() > 0
+    assert less_kept < all_kept
+    assert flux._gradient_checkpointing_func is enabled is not own

@@ -1,6 +1,10 @@
 """Compare this implementation with worked cases of the original.
 
     python tests/parity/compare.py DIR --host diffusers
+    python tests/parity/compare.py DIR --host comfyui
+
+The second runs the Flux cases through ComfyUI's own Flux class, with the same weights under its names; it wants an
+interpreter that can import the host, which is found through COMFYUI_PATH, else in ~/comfy/ComfyUI.
 
 DIR holds, for any name: `<name>_case.safetensors` (inputs, and what the original made of them),
 `<name>_classifier.pth`, and the model in diffusers layout as `<name>_unet/` or `<name>_transformer/`. Prints,
@@ -14,6 +18,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,18 +56,28 @@ class Error:
         return max(self.largest, self.l2)
 
 
-def compare(folder: Path) -> list[Error]:
-    """All cases of a folder. Raises SteeringError for a folder without cases and for incomplete or damaged
-    ones."""
+def compare(folder: Path, host: str = "diffusers") -> list[Error]:
+    """All cases of a folder; under "comfyui" those of Flux. Raises SteeringError for a folder without cases and for
+    incomplete or damaged ones."""
     cases = sorted(folder.glob("*_case.safetensors"))
     if not cases:
         raise SteeringError(
             f"Expected files named *_case.safetensors in {folder}, found none; check the folder."
         )
-    return [error for case in cases for error in _compare_case(case)]
+    if host == "comfyui":
+        cases = [c for c in cases if _model_folder(c, "transformer").is_dir()]
+        if not cases:
+            raise SteeringError(
+                f"Expected a case with a folder *_transformer in {folder}, found none; use --host diffusers."
+            )
+    return [error for case in cases for error in _compare_case(case, host)]
 
 
-def _compare_case(path: Path) -> list[Error]:
+def _model_folder(case: Path, kind: str) -> Path:
+    return case.with_name(f"{case.name.removesuffix('_case.safetensors')}_{kind}")
+
+
+def _compare_case(path: Path, host: str) -> list[Error]:
     name = path.name.removesuffix("_case.safetensors")
     try:
         case = load_file(path)
@@ -77,9 +92,23 @@ def _compare_case(path: Path) -> list[Error]:
             f"Expected the tensors {', '.join(missing)} in {path.name}, found none; use a whole case."
         )
     classifier = load_classifier(path.with_name(f"{name}_classifier.pth"))
-    read = _reader(path.parent, name, case)
+    gradients: AbstractContextManager[None] = nullcontext()
+    if host == "comfyui":
+        try:
+            import comfyui_flux  # beside this file
+        except ImportError as error:
+            raise SteeringError(
+                f"Expected an interpreter that can import ComfyUI, but {error.name} is missing; use the host's own."
+            ) from error
+        read, gradients = (
+            comfyui_flux.reader(_model_folder(path, "transformer"), case),
+            comfyui_flux.gradients(),
+        )
+    else:
+        read = _reader(path.parent, name, case)
     try:
-        made = reproduce(case, read, classifier)
+        with gradients:
+            made = reproduce(case, read, classifier)
     except (RuntimeError, IndexError) as error:
         raise SteeringError(
             f"Expected model, classifier and inputs of case {name} to fit each other, but: {error}; use a "
@@ -173,13 +202,15 @@ def _error(case: str, quantity: str, made: Tensor, reference: Tensor) -> Error:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Compare with worked cases of the original implementation.")
     parser.add_argument("folder", type=Path, help="folder with *_case.safetensors, models and classifiers")
-    parser.add_argument("--host", choices=["diffusers"], default="diffusers", help="whose models to read")
+    parser.add_argument(
+        "--host", choices=["diffusers", "comfyui"], default="diffusers", help="whose models to read"
+    )
     parser.add_argument(
         "--tolerance", type=float, default=TOLERANCE, help="largest relative error that passes"
     )
     options = parser.parse_args(arguments)
     try:
-        errors = compare(options.folder)
+        errors = compare(options.folder, options.host)
     except SteeringError as error:
         print(error, file=sys.stderr)
         return 2

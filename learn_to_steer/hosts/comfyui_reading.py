@@ -1,0 +1,158 @@
+"""One pass of a ComfyUI model on its conditional branch, read: what UNets and joint-attention transformers share.
+
+The pass goes through the host's own `calc_cond_batch`, so areas, masks, ControlNet, LoRA hooks and whatever other packs
+have hung into the model take part. What is recorded, and where it is taken, is the reader's business
+(`comfyui_unet.py`, `comfyui_mmdit.py`); it is put in place by a wrapper around this one pass only.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import comfy.model_patcher
+import comfy.patcher_extension
+import comfy.samplers
+import torch
+from torch import Tensor
+
+from ..attention import AttentionRecorder, MapStack, StopForward
+from ..errors import SteeringError
+from . import FLUX_LAYOUT, UNET_FAMILIES, comfyui_mmdit, comfyui_unet
+from .comfyui_gradients import ordinary, ordinary_weights
+from .comfyui_site import Site
+
+_KEY = "learn_to_steer_reading"
+
+
+def attention_sites(network: Any) -> list[Site]:
+    """The attentions of a host model (its `diffusion_model`) that can be read, in execution order.
+
+    Raises SteeringError for a model that is neither a UNet nor of the Flux layout.
+    """
+    return _reader(network).attention_sites(network)
+
+
+def _reader(network: Any) -> Any:
+    """The module that reads this kind of model."""
+    for reader in (comfyui_unet, comfyui_mmdit):
+        if isinstance(network, reader.NETWORKS):
+            return reader
+    raise SteeringError(
+        "Expected a UNet (Stable Diffusion 1.x, 2.x, XL) or a transformer of the Flux layout (Flux, Chroma), got "
+        f"{type(network).__name__}; models of this kind cannot be steered by these nodes."
+    )
+
+
+def model_family(model: Any) -> str:
+    """The family of a host model: its own word for it (EmojiWorld), else by its layout."""
+    config = model.model_config
+    if named := type(config).__dict__.get("learn_to_steer_family"):
+        return named
+    layout = config.unet_config
+    if layout.get("image_model") == "flux":
+        sizes = tuple(layout.get(k) for k in ("depth", "depth_single_blocks", "num_heads"))
+        return "flux" if sizes == FLUX_LAYOUT else "custom"
+    return UNET_FAMILIES.get(layout.get("context_dim"), "custom")
+
+
+def active_entry(
+    conds: Sequence[dict[str, Any]], timestep: Tensor, mark: str, length: int
+) -> dict[str, Any] | None:
+    """The entry of a conditioning that is read at this noise level: of those that hold now (prompt scheduling), the first
+    that carries the prompt's mark, else - a conditioning from another node - the first whose text is as long.
+
+    timestep: (B,) sigmas. length: text tokens. None where no entry holds now.
+    """
+    now = [
+        c
+        for c in conds
+        if not ("timestep_start" in c and timestep[0] > c["timestep_start"])
+        and not ("timestep_end" in c and timestep[0] < c["timestep_end"])
+    ]
+    marked = [c for c in now if c.get("learn_to_steer") == mark]
+    if not marked and any(c.get("learn_to_steer") == mark for c in conds):
+        return None  # the prompt has its turn at other noise levels
+    fitting = marked or [c for c in now if text_length(c) in (None, length)]
+    return fitting[0] if fitting else None
+
+
+def text_length(entry: dict[str, Any]) -> int | None:
+    """Number of text tokens of a conditioning entry, None where it has none of its own."""
+    states = entry.get("cross_attn")
+    return int(states.shape[1]) if isinstance(states, Tensor) else None
+
+
+def depends_on_row(entry: dict[str, Any]) -> bool:
+    """Whether an entry treats the images of a batch differently, so that rows cannot be left out."""
+    many = [c.cond for c in entry["model_conds"].values() if isinstance(getattr(c, "cond", None), Tensor)]
+    mask = entry.get("mask")
+    return (
+        "control" in entry
+        or any(t.shape[0] > 1 for t in many)
+        or (isinstance(mask, Tensor) and mask.shape[0] > 1)
+    )
+
+
+class _ConstantControl:
+    """A ControlNet whose residuals are taken as they are: computed as the host does, and without a gradient, which
+    would cost as much again and is no part of the method."""
+
+    def __init__(self, control: Any) -> None:
+        self._control = control
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._control, name)
+
+    def get_control(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        with torch.inference_mode():
+            residuals = self._control.get_control(x.detach(), *args, **kwargs)
+        return ordinary(residuals)
+
+
+def conditional_maps(
+    model: Any,
+    entry: dict[str, Any],
+    x: Tensor,
+    timestep: Tensor,
+    options: dict[str, Any],
+    recorder: AttentionRecorder,
+    sites: Sequence[Site],
+) -> MapStack:
+    """The maps of one pass of the conditional branch, ended after the last layer the recorder wants.
+
+    model: the host's BaseModel, loaded. entry: one entry of its prepared conditioning. x (b, c, h, w): the sampler's
+    latent, may require a gradient. timestep: (b,) sigmas. options: the run's model options; they are not changed.
+    Raises SteeringError when the model did not run the wanted layers; the model is left as it was, whatever happens.
+    """
+    options = comfy.model_patcher.create_model_options_clone(options)
+    options.pop("multigpu_clones", None)
+    watch = watching(recorder, sites)
+    comfy.patcher_extension.add_wrapper_with_key(
+        comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, _KEY, watch, options, is_model_options=True
+    )
+    if "control" in entry:
+        entry = {**entry, "control": _ConstantControl(entry["control"])}
+    try:
+        comfy.samplers.calc_cond_batch(model, [[entry]], x, timestep, options)
+    except StopForward:
+        pass
+    return recorder.maps()
+
+
+def watching(recorder: AttentionRecorder, sites: Sequence[Site]) -> Callable[..., Any]:
+    """A wrapper of the diffusion model that listens to the layers the recorder wants, around one call of it."""
+
+    def wrapper(executor: Any, *args: Any, **kwargs: Any) -> Any:
+        network = executor.class_obj
+        # Models differ in the order of their arguments, not in the names.
+        call = inspect.signature(executor.original).bind(*args, **kwargs)
+        options = dict(call.arguments.pop("transformer_options", None) or {})
+        call.arguments.update(ordinary(dict(call.arguments)))
+        _reader(network).listen(recorder, sites, network, call.arguments, options)
+        call.arguments["transformer_options"] = options
+        with ordinary_weights(network):
+            return executor(*call.args, **call.kwargs)
+
+    return wrapper

@@ -1,0 +1,36 @@
+"""What the readers of ComfyUI's models have in common: the place of an attention, and the text it is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..attention import AttentionLayer, AttentionRecorder
+from ..errors import SteeringError
+
+Block = tuple[str, int, int]
+"""In a UNet ("input" | "middle" | "output", number of the block, number of the transformer block inside), in a
+joint-attention transformer ("double" | "single", number of the block, 0)."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """One attention that can be read, and the host's name for its place."""
+
+    layer: AttentionLayer
+    block: Block
+
+
+def fit_text(recorder: AttentionRecorder, tokens: int) -> None:
+    """Fit the recorder's weights to the number of text tokens the model is really given.
+
+    Where prompts of different lengths meet, the host repeats the shorter one; a word's tokens then stand in each of the
+    repetitions, and its share of the attention is their sum. Raises SteeringError for any other length.
+    """
+    weights = recorder.weights
+    if tokens != weights.shape[2] and tokens % weights.shape[2] == 0:
+        recorder.weights = weights.repeat(1, 1, tokens // weights.shape[2])
+    elif tokens != weights.shape[2]:
+        raise SteeringError(
+            f"Expected a conditioning of {weights.shape[2]} text tokens, as the relations were found in, got {tokens}; "
+            "connect the conditioning of the same Relation Prompt node, with nothing appended to it."
+        )
