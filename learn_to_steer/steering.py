@@ -47,7 +47,7 @@ class SteeringPlan:
     start: float = 0.0
     end: float = 0.4
     every: int = 1
-    evaluations_per_step: int = 3
+    evaluations_per_step: int = 1
     budget: int | None = None
     step_rule: Literal["gradient", "relative"] = "relative"
     step_size: float = 0.15
@@ -140,7 +140,7 @@ def _number(value: object) -> bool:
 
 
 _PRESETS = {
-    "fast": SteeringPlan(),
+    "fast": SteeringPlan(evaluations_per_step=3),
     "paper": SteeringPlan(
         end=0.5,
         evaluations_per_step=16,

@@ -41,9 +41,10 @@ def test_trace_says_what_was_done(drawn):
     assert trace["prompt"] == PROMPT and trace["seed"] == 7
     assert trace["triplets"] == [["dog", "to the right of", "teddy bear"]]
     assert trace["settings"]["plan"]["strength"] == 2
-    assert trace["trace"]["evaluations"] == [2]
-    assert len(trace["trace"]["records"]) == 2
-    assert trace["model_calls"] == {"plain": 4, "steered": 6}
+    (spent,) = trace["trace"]["evaluations"]
+    assert 2 <= spent <= 6  # two of four steps, at most three at each
+    assert len(trace["trace"]["records"]) == spent
+    assert trace["model_calls"] == {"plain": 4, "steered": 4 + spent}
     assert min(trace["seconds"].values()) > 0
     assert list(trace["judged"]) == ["plain", "steered"]
 

@@ -18,7 +18,7 @@ from typing import Any
 from playwright.sync_api import Page, sync_playwright
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
-NEEDS_DOWNLOAD = ("2-", "3-")
+NEEDS_DOWNLOAD = ("2-", "3-", "8-", "9-")
 PACK = "learn-to-steer"
 READY = "() => !!window.app?.graph && !!window.LiteGraph?.registered_node_types?.LearnToSteer_RelationPrompt"
 UNKNOWN = """() => window.app.graph._nodes

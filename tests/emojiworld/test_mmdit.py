@@ -131,8 +131,9 @@ def test_commands_take_it(trained, tmp_path, capsys):
     shared = ["--objective", "centroid", "--steps", "2", "--model", where, "--out", str(out)]
     assert main(["generate", prompt, *shared, "--classifier", _classifier(trained[0], tmp_path)]) == 0
     trace = json.loads((out / "trace.json").read_text())
-    assert trace["settings"]["model"] == "EmojiWorld-MMDiT" and trace["trace"]["evaluations"] == [1]
-    assert trace["model_calls"] == {"plain": 4, "steered": 5}
+    (spent,) = trace["trace"]["evaluations"]
+    assert trace["settings"]["model"] == "EmojiWorld-MMDiT" and 1 <= spent <= 3  # one of two steps
+    assert trace["model_calls"] == {"plain": 4, "steered": 4 + spent}
     evaluate = [
         "evaluate",
         "--model",

@@ -147,7 +147,8 @@ def test_presets():
     paper = SteeringPlan.preset("paper")
     assert list(paper.steps(50)) == list(range(25)) and paper.evaluations_per_step == 16
     assert list(SteeringPlan.preset("paper-schnell").steps(4)) == [0]
-    assert list(SteeringPlan.preset("fast").steps(20)) == [0, 1, 2, 3, 4, 5]
+    fast = SteeringPlan.preset("fast")
+    assert list(fast.steps(20)) == list(range(8)) and fast.evaluations_per_step == 3
     assert SteeringPlan.preset("fast", strength=0.5).strength == 0.5
     for name, changes in [("slow", {}), ("fast", {"speed": 1})]:
         with pytest.raises(SteeringError):
