@@ -51,7 +51,7 @@ def _run(
     sample: Any, model: Any, latent_image: dict[str, Any], relations: Any, classifier: Any, options: Any, steer: str, met_at: float
 ) -> io.NodeOutput:  # fmt: skip
     """sample: MODEL -> (latent dict,), as the host's sampling call gives it."""
-    steering = Steering(relations, classifier, options or SteeringPlan(), SteeringLog())
+    steering = Steering(relations, classifier, options or SteeringPlan.preset("fast"), SteeringLog())
     if steer != NEEDED:
         return io.NodeOutput(*sample(steered_model(model, steering)), steering.log)
     last: dict[str, Any] = {}

@@ -77,7 +77,10 @@ class ApplyRelationSteering(io.ComfyNode):
     def execute(cls, model: Any, relations: Any, classifier: Any, options: Any = None) -> io.NodeOutput:
         log = SteeringLog()
         return io.NodeOutput(
-            steered_model(model, Steering(relations, classifier, options or SteeringPlan(), log)), log
+            steered_model(
+                model, Steering(relations, classifier, options or SteeringPlan.preset("fast"), log)
+            ),
+            log,
         )
 
 

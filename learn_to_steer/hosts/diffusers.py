@@ -160,7 +160,7 @@ def generate(
 ) -> SteeredOutput:
     """Generate one image per prompt, each steered towards the relations its prompt states.
 
-    objective: what "right" means; None = plain generation. plan: default `SteeringPlan()`. seed: one per
+    objective: what "right" means; None = plain generation. plan: default "fast". seed: one per
     image, or one number s for s, s + 1, ...; each image has its own generator, so it does not depend on the
     others of its batch. guidance_scale: None = 7.5, for Flux 3.5. negative_prompt, height, width (pixels),
     output_type: as in the pipeline. triplets: instead of parsing the prompt; per image (for a single prompt just
@@ -200,7 +200,7 @@ def generate(
         width=width,
         **pipe_arguments,
     )
-    plan = plan or SteeringPlan()
+    plan = plan or SteeringPlan.preset("fast")
     understood = understood_triplets(prompts, triplets, single)
     if objective is not None and triplets is not None:
         for of_image in understood:

@@ -22,7 +22,7 @@ NEEDS_DOWNLOAD = ("2-", "3-", "8-", "9-")
 PACK = "learn-to-steer"
 READY = "() => !!window.app?.graph && !!window.LiteGraph?.registered_node_types?.LearnToSteer_RelationPrompt"
 UNKNOWN = """() => window.app.graph._nodes
-    .filter(n => n.has_errors || !LiteGraph.registered_node_types[n.type]).map(n => n.type)"""
+    .filter(n => !LiteGraph.registered_node_types[n.type]).map(n => n.type)"""
 SAID = """() => Object.fromEntries(window.app.graph._nodes
     .map(n => [n.type, n.widgets?.find(w => w.name == 'lts_said')?.value]).filter(([, text]) => text))"""
 PICTURES = "() => window.app.graph._nodes.filter(n => n.imgs?.length).map(n => n.type)"
@@ -56,6 +56,7 @@ def main() -> int:
         complaints: list[str] = []
         page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda e: complaints.append(str(e)))
+        page.on("response", lambda r: complaints.append(f"{r.status} {r.url}") if r.status >= 400 else None)
         page.goto(arguments.server)
         page.wait_for_function(READY, polling=1000)
         page.wait_for_timeout(5000)

@@ -229,3 +229,9 @@ def test_bad_graphs(node, world):
             noise_level=0.5, seed=0,
         )  # fmt: skip
     _sentence(error)
+
+
+def test_no_options_is_the_plan_fast(node, world):
+    fast, _ = steered(node, world, options=options(node, plan="fast"))
+    bare, log = steered(node, world, options=None)
+    assert torch.equal(bare, fast) and max(r.evaluation for r in log.latest.records) > 0

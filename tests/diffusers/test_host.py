@@ -398,3 +398,9 @@ def test_schedule_knows_noise_levels_and_step_starts(pipe):
     assert Schedule(pipe.scheduler, 5, "cpu").steps == {0: 0, 2: 1, 4: 2, 6: 3, 8: 4}
     use(pipe, "PNDMScheduler")
     assert Schedule(pipe.scheduler, 5, "cpu").steps == {0: 0, 2: 1, 3: 2, 4: 3, 5: 4}
+
+
+def test_no_plan_is_the_plan_fast(pipe):
+    fast = steered(pipe, plan=SteeringPlan.preset("fast"))
+    bare = steered(pipe, plan=None)
+    assert torch.equal(bare.images, fast.images) and bare.trace.evaluations == fast.trace.evaluations
