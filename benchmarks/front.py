@@ -18,17 +18,12 @@ from learn_to_steer.objectives import LearnedObjective
 from learn_to_steer.steering import SteeringPlan
 
 PLANS = {
-    "0.20 x 3 steps": dict(step_size=0.20, end=0.15),
-    "0.30 x 3 steps": dict(step_size=0.30, end=0.15),
-    "0.10 x 5 steps": dict(step_size=0.10, end=0.25),
-    "0.15 x 5 steps": dict(step_size=0.15, end=0.25),
-    "0.20 x 5 steps": dict(step_size=0.20, end=0.25),
-    "0.30 x 5 steps": dict(step_size=0.30, end=0.25),
-    "0.10 x 7 steps": dict(step_size=0.10, end=0.35),
-    "0.15 x 7 steps": dict(step_size=0.15, end=0.35),
-    "0.10 x 10 steps": dict(step_size=0.10, end=0.50),
-    "0.10 x 10 steps x 3": dict(step_size=0.10, end=0.50, evaluations_per_step=3),
-}
+    f"{size:.2f} x {steps} steps x {looks}": dict(step_size=size, end=steps / 20, evaluations_per_step=looks)
+    for size, steps, looks in (
+        (0.30, 3, 1), (0.10, 5, 1), (0.20, 5, 1), (0.15, 8, 1), (0.15, 6, 2), (0.15, 6, 3), (0.15, 8, 3),
+    )
+}  # fmt: skip
+"""Fraction of the latent's norm x steps of 20 x looks at each; the last is the plan "fast"."""
 
 
 def main() -> None:
