@@ -57,10 +57,19 @@ def main() -> int:
         # A failed request is reported by its response; a fresh host has no userdata, and asks for it all the same.
         page.on(
             "console",
-            lambda m: complaints.append(m.text) if m.type == "error" and "load resource" not in m.text else None,
+            lambda m: (
+                complaints.append(m.text) if m.type == "error" and "load resource" not in m.text else None
+            ),
         )
         page.on("pageerror", lambda e: complaints.append(str(e)))
-        page.on("response", lambda r: complaints.append(f"{r.status} {r.url}") if r.status >= 400 and "/userdata" not in r.url else None)
+        page.on(
+            "response",
+            lambda r: (
+                complaints.append(f"{r.status} {r.url}")
+                if r.status >= 400 and "/userdata" not in r.url
+                else None
+            ),
+        )
         page.goto(arguments.server)
         page.wait_for_function(READY, polling=1000)
         page.wait_for_timeout(5000)
