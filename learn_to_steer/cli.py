@@ -210,6 +210,7 @@ def _add_emojiworld(commands: argparse._SubParsersAction) -> None:
         if part in ("generator", "mmdit"):
             add("--compile", action="store_true", help="compile the model (torch.compile)")
             add("--bf16", action="store_true", help="compute in bfloat16, keep the weights in float32")
+            add("--scenes", type=_whole(1, 10**7), default=24_000, help="scenes to render and encode")
             add("--true-share", type=_number(0, 1), default=0.33, help="captions with the true relation")
             add("--random-share", type=_number(0, 1), default=0.33, help="captions with a random relation")
             add(

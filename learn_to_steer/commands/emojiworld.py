@@ -46,6 +46,7 @@ def train(args: argparse.Namespace) -> None:
         fit(
             run,
             weights,
+            scenes=args.scenes,
             true_share=args.true_share,
             random_share=args.random_share,
             compiled=args.compile,

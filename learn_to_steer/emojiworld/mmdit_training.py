@@ -6,7 +6,6 @@ The data, captions and part of the loss on nouns' attention are those of the UNe
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,16 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL, FluxPipeline, FluxTransformer2DModel
+from diffusers import FluxPipeline, FluxTransformer2DModel
 from diffusers.models.embeddings import apply_rotary_emb
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
-from ..tokens import encoder_of
-from .grounding import grounding_loss, noun_tokens, scene_boxes
+from .grounding import grounding_loss
 from .mmdit import FOLDER, build_flow_scheduler, build_transformer
-from .models import TEXT_LENGTH, build_text_encoder, write_tokenizer
-from .training import TrainingRun, _fit, _join_processes, encode_scenes
-from .world import IMAGE_SIZE, OBJECTS, sample_caption
+from .models import TEXT_LENGTH, build_text_encoder
+from .training import CaptionedScenes, TrainingRun, _fit
+from .world import IMAGE_SIZE
 
 GROUNDED = ("double.1", "double.2", "double.3")
 """Blocks whose nouns learn to attend to their object: early ones, so that a reading need not go far."""
@@ -131,16 +129,9 @@ def train_mmdit(
 
     Without ``warm_start`` the text encoder begins as the UNet's, where ``destination`` has one.
     """
-    rank, _ = _join_processes()
     torch.manual_seed(run.seed)
-    vae = AutoencoderKL.from_pretrained(destination / "vae", torch_dtype=torch.float32)
-    run.work.mkdir(parents=True, exist_ok=True)
-    weights = b"".join(sorted(file.read_bytes() for file in (destination / "vae").glob("*.safetensors")))
-    mark = hashlib.sha256(weights).hexdigest()[:8]  # another autoencoder has other latents
-    cache = run.work / f"latents-{run.seed + rank}-{scenes}-{mark}.safetensors"
-    data = encode_scenes(vae, scenes, run.seed + rank, run.device, cache)
-    tokenizer = write_tokenizer(destination / "tokenizer")
-    model = FlowGenerator(len(tokenizer)).to(run.device).train()
+    data = CaptionedScenes(run, destination, scenes, true_share, random_share)
+    model = FlowGenerator(len(data.tokenizer)).to(run.device).train()
     begin = destination / FOLDER if warm_start else destination
     if warm_start:
         saved = FluxTransformer2DModel.from_pretrained(begin / "transformer")
@@ -150,25 +141,17 @@ def train_mmdit(
         model.text_encoder.load_state_dict(text.float().state_dict())
     ema = copy.deepcopy(model).eval().requires_grad_(False)
     model.grounded = ground_joint(model.transformer)
-    words = {name: encoder_of(tokenizer)(name) for name in OBJECTS}
-    boxes = scene_boxes(data.scenes)
     forward = torch.compile(model) if compiled else model
 
     def loss(done: float, rng: np.random.Generator) -> Tensor:
-        chosen = rng.integers(len(data.scenes), size=run.batch)
-        captions = [sample_caption(rng, data.scenes[i], true_share, random_share) for i in chosen]
-        ids = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
-        latents = data.latents[torch.from_numpy(chosen)]
-        noise = torch.randn_like(latents)
-        # Stratified times, the noisy end more often: see `train_generator`.
-        strata = (torch.arange(run.batch) + torch.rand(run.batch)) / run.batch
-        time = (1 - strata**1.5).to(run.device)
-        level = time.view(-1, 1, 1, 1)
+        batch = data.draw(rng)
+        level = batch.time.view(-1, 1, 1, 1)
+        noisy = (1 - level) * batch.latents + level * batch.noise
         with torch.autocast(run.device, torch.bfloat16, enabled=bf16):
-            predicted, attended = forward((1 - level) * latents + level * noise, time, ids.to(run.device))
-        nouns = noun_tokens(ids, [data.scenes[i] for i in chosen], words).to(run.device)
-        grounded = grounding_loss(attended, nouns, boxes[torch.from_numpy(chosen)].to(run.device))
-        return F.mse_loss(predicted.float(), noise - latents) + grounding * grounded
+            predicted, attended = forward(noisy, batch.time, batch.ids)
+        return F.mse_loss(predicted.float(), batch.noise - batch.latents) + grounding * grounding_loss(
+            attended, batch.nouns, batch.boxes
+        )
 
     if _fit("mmdit", run, model, loss, ema=ema):
         export_mmdit(ema, destination)

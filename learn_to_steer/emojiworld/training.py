@@ -273,6 +273,63 @@ def encode_scenes(vae, count: int, seed: int, device: str, cache: Path) -> Encod
     return encoded
 
 
+@dataclass
+class Batch:
+    """What one step of a generator's training sees, on its device.
+
+    latents, noise (B, 4, 16, 16); time (B,), 1 = noise .. 0 = picture; ids (B, T): captions; nouns (B, 3, T) and boxes
+    (B, 3, 4): see :mod:`.grounding`.
+    """
+
+    latents: Tensor
+    noise: Tensor
+    time: Tensor
+    ids: Tensor
+    nouns: Tensor
+    boxes: Tensor
+
+
+class CaptionedScenes:
+    """Encoded scenes, and batches drawn from them; captions are drawn anew each time a scene comes up.
+
+    destination: folder with the autoencoder; the tokenizer is written there. true_share, random_share: see
+    :func:`train_generator`. Every process encodes scenes of its own, once.
+    """
+
+    def __init__(
+        self, run: TrainingRun, destination: Path, scenes: int, true_share: float, random_share: float
+    ) -> None:
+        from diffusers import AutoencoderKL
+
+        self.run, self.shares = run, (true_share, random_share)
+        seed = run.seed + _join_processes()[0]
+        vae = AutoencoderKL.from_pretrained(destination / "vae", torch_dtype=torch.float32)
+        run.work.mkdir(parents=True, exist_ok=True)
+        weights = b"".join(sorted(file.read_bytes() for file in (destination / "vae").glob("*.safetensors")))
+        mark = hashlib.sha256(weights).hexdigest()[:8]  # another autoencoder has other latents
+        cache = run.work / f"latents-{seed}-{scenes}-{mark}.safetensors"
+        self.data = encode_scenes(vae, scenes, seed, run.device, cache)
+        self.boxes = scene_boxes(self.data.scenes)
+        self.tokenizer = write_tokenizer(destination / "tokenizer")
+        self.words = {name: encoder_of(self.tokenizer)(name) for name in OBJECTS}
+
+    def draw(self, rng: np.random.Generator) -> Batch:
+        """A batch; scenes and captions by ``rng``, noise and times by torch's own generator."""
+        device = self.run.device
+        rows = rng.integers(len(self.data.scenes), size=self.run.batch)
+        scenes, chosen = [self.data.scenes[i] for i in rows], torch.from_numpy(rows)
+        captions = [sample_caption(rng, scene, *self.shares) for scene in scenes]
+        ids = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        latents = self.data.latents[chosen]
+        noise = torch.randn_like(latents)
+        # Stratified times: every batch sees the whole schedule, which quietens the gradient. The noisy end, where it
+        # is decided what stands where, comes up more often (density (1 - time) ** -1/3).
+        strata = (torch.arange(self.run.batch) + torch.rand(self.run.batch)) / self.run.batch
+        nouns = noun_tokens(ids, scenes, self.words)
+        rest = (1 - strata**1.5, ids, nouns, self.boxes[chosen])
+        return Batch(latents, noise, *(x.to(device) for x in rest))
+
+
 class Generator(nn.Module):
     """UNet and text encoder as one module, as they are trained."""
 
@@ -280,7 +337,6 @@ class Generator(nn.Module):
         super().__init__()
         self.unet = build_unet()
         self.text_encoder = build_text_encoder(vocabulary)
-
         self.grounded: list[GroundedAttention] = []
 
     def forward(self, noisy: Tensor, timesteps: Tensor, ids: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -302,27 +358,19 @@ def train_generator(
     warm_start: bool = False,
     grounding: float = 0.1,
 ) -> None:
-    """Fit UNet and text encoder to predict v; captions are drawn anew each time a scene comes up.
+    """Fit UNet and text encoder to predict v.
 
+    scenes: how many are rendered and encoded, by each process.
     true_share, random_share: how many captions say the true relation and a random one (:func:`sample_caption`); the
     more of them are true, the better the model obeys unsteered.
     bf16: forward and backward under autocast to bfloat16; weights and optimizer stay in float32.
     warm_start: begin a new run with the weights in ``destination`` instead of random ones.
     grounding: weight of :func:`~.grounding.grounding_loss` beside the error of v.
     """
-    from diffusers import AutoencoderKL
-
-    rank, _ = _join_processes()
     torch.manual_seed(run.seed)
-    vae = AutoencoderKL.from_pretrained(destination / "vae", torch_dtype=torch.float32)
-    run.work.mkdir(parents=True, exist_ok=True)
-    weights = b"".join(sorted(file.read_bytes() for file in (destination / "vae").glob("*.safetensors")))
-    mark = hashlib.sha256(weights).hexdigest()[:8]  # another autoencoder has other latents
-    cache = run.work / f"latents-{run.seed + rank}-{scenes}-{mark}.safetensors"
-    data = encode_scenes(vae, scenes, run.seed + rank, run.device, cache)
-    tokenizer = write_tokenizer(destination / "tokenizer")
+    data = CaptionedScenes(run, destination, scenes, true_share, random_share)
     scheduler = build_scheduler()
-    model = Generator(len(tokenizer)).to(run.device).train()
+    model = Generator(len(data.tokenizer)).to(run.device).train()
     if warm_start:
         for part in ("unet", "text_encoder"):
             saved = type(getattr(model, part)).from_pretrained(destination / part)
@@ -332,27 +380,18 @@ def train_generator(
     model.grounded = ground(model.unet)
     if bf16 and run.device == "cpu":
         model.unet.to(memory_format=torch.channels_last)
-    words = {name: encoder_of(tokenizer)(name) for name in OBJECTS}
-    boxes = scene_boxes(data.scenes)
     forward = torch.compile(model) if compiled else model
 
     def loss(done: float, rng: np.random.Generator) -> Tensor:
-        chosen = rng.integers(len(data.scenes), size=run.batch)
-        captions = [sample_caption(rng, data.scenes[i], true_share, random_share) for i in chosen]
-        ids = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
-        latents = data.latents[torch.from_numpy(chosen)]
-        noise = torch.randn_like(latents)
-        # Stratified timesteps: every batch sees the whole schedule, which quietens the gradient. The noisy end, where
-        # it is decided what stands where, comes up more often (density (1 - t / 1000) ** -1/3).
-        strata = (torch.arange(run.batch) + torch.rand(run.batch)) / run.batch
-        timesteps = (1000 * (1 - strata**1.5)).long().clamp(max=999).to(run.device)
-        noisy = scheduler.add_noise(latents, noise, timesteps)
-        target = scheduler.get_velocity(latents, noise, timesteps)
+        batch = data.draw(rng)
+        timesteps = (1000 * batch.time).long().clamp(max=999)
+        noisy = scheduler.add_noise(batch.latents, batch.noise, timesteps)
+        target = scheduler.get_velocity(batch.latents, batch.noise, timesteps)
         with torch.autocast(run.device, torch.bfloat16, enabled=bf16):
-            predicted, attended = forward(noisy, timesteps, ids.to(run.device))
-        nouns = noun_tokens(ids, [data.scenes[i] for i in chosen], words).to(run.device)
-        grounded = grounding_loss(attended, nouns, boxes[torch.from_numpy(chosen)].to(run.device))
-        return F.mse_loss(predicted.float(), target) + grounding * grounded
+            predicted, attended = forward(noisy, timesteps, batch.ids)
+        return F.mse_loss(predicted.float(), target) + grounding * grounding_loss(
+            attended, batch.nouns, batch.boxes
+        )
 
     if _fit("generator", run, model, loss, ema=ema):
         export_generator(ema, destination)
