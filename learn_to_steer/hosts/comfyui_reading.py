@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..attention import AttentionRecorder, MapStack, StopForward
 from ..errors import SteeringError
-from . import FLUX_LAYOUT, UNET_FAMILIES, comfyui_mmdit, comfyui_unet
+from . import FLUX_LAYOUT, UNET_FAMILIES, comfyui_checkpointing, comfyui_mmdit, comfyui_unet
 from .comfyui_gradients import ordinary, ordinary_weights
 from .comfyui_site import Site
 
@@ -119,16 +119,20 @@ def conditional_maps(
     options: dict[str, Any],
     recorder: AttentionRecorder,
     sites: Sequence[Site],
+    checkpointing: bool | None = None,
 ) -> MapStack:
     """The maps of one pass of the conditional branch, ended after the last layer the recorder wants.
 
     model: the host's BaseModel, loaded. entry: one entry of its prepared conditioning. x (b, c, h, w): the sampler's
     latent, may require a gradient. timestep: (b,) sigmas. options: the run's model options; they are not changed.
+    checkpointing: see `comfyui_checkpointing.py`; None: where memory might not do otherwise.
     Raises SteeringError when the model did not run the wanted layers; the model is left as it was, whatever happens.
     """
     options = comfy.model_patcher.create_model_options_clone(options)
     options.pop("multigpu_clones", None)
-    watch = watching(recorder, sites)
+    if checkpointing is None:
+        checkpointing = x.requires_grad and comfyui_checkpointing.needed(model, x, sites, recorder)
+    watch = watching(recorder, sites, checkpointing)
     comfy.patcher_extension.add_wrapper_with_key(
         comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, _KEY, watch, options, is_model_options=True
     )
@@ -141,7 +145,9 @@ def conditional_maps(
     return recorder.maps()
 
 
-def watching(recorder: AttentionRecorder, sites: Sequence[Site]) -> Callable[..., Any]:
+def watching(
+    recorder: AttentionRecorder, sites: Sequence[Site], checkpointing: bool = False
+) -> Callable[..., Any]:
     """A wrapper of the diffusion model that listens to the layers the recorder wants, around one call of it."""
 
     def wrapper(executor: Any, *args: Any, **kwargs: Any) -> Any:
@@ -151,6 +157,8 @@ def watching(recorder: AttentionRecorder, sites: Sequence[Site]) -> Callable[...
         options = dict(call.arguments.pop("transformer_options", None) or {})
         call.arguments.update(ordinary(dict(call.arguments)))
         _reader(network).listen(recorder, sites, network, call.arguments, options)
+        if checkpointing:
+            comfyui_checkpointing.checkpoint_blocks(recorder, sites, network, options)
         call.arguments["transformer_options"] = options
         with ordinary_weights(network):
             return executor(*call.args, **call.kwargs)
