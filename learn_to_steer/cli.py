@@ -214,6 +214,12 @@ def _add_emojiworld(commands: argparse._SubParsersAction) -> None:
             add("--true-share", type=_number(0, 1), default=0.33, help="captions with the true relation")
             add("--random-share", type=_number(0, 1), default=0.33, help="captions with a random relation")
             add(
+                "--noise-bias",
+                type=_number(0.1, 10),
+                default=1.5,
+                help="train at times 1 - u ** this, u uniform: the larger, the noisier",
+            )
+            add(
                 "--grounding",
                 type=_number(0, 1e3),
                 default=0.1,

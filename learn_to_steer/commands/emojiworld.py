@@ -34,6 +34,7 @@ def train(args: argparse.Namespace) -> None:
         args.device,
         args.seed,
         minutes=args.minutes,
+        **({"noise_bias": args.noise_bias} if "noise_bias" in args else {}),
     )
     _made(weights)
     if args.part == "autoencoder":

@@ -56,6 +56,8 @@ class TrainingRun:
     save_every: int = 500
     minutes: float = math.inf
     """Stop (and save) after this time; the learning-rate schedule then follows the clock instead of the steps."""
+    noise_bias: float = 1.5
+    """A generator's times are 1 - u ** noise_bias, u uniform in 0..1: the larger, the noisier."""
 
 
 def scene_pixels(rng: np.random.Generator, scene: Scene | None = None) -> tuple[Scene, np.ndarray]:
@@ -330,10 +332,10 @@ class CaptionedScenes:
         latents = self.data.latents[chosen]
         noise = torch.randn_like(latents)
         # Stratified times: every batch sees the whole schedule, which quietens the gradient. The noisy end, where it
-        # is decided what stands where, comes up more often (density (1 - time) ** -1/3).
+        # is decided what stands where, comes up more often.
         strata = (torch.arange(self.run.batch) + torch.rand(self.run.batch)) / self.run.batch
         nouns = noun_tokens(ids, scenes, self.words)
-        rest = (1 - strata**1.5, ids, nouns, self.boxes[chosen])
+        rest = (1 - strata**self.run.noise_bias, ids, nouns, self.boxes[chosen])
         return Batch(latents, noise, *(x.to(device) for x in rest))
 
 
