@@ -21,7 +21,7 @@ def _module(name):
 def _world(name):
     """One kind of model and what is needed to sample: model, positive, negative, relations, classifier."""
     kind, prompt = KINDS[name], _module("hosts.comfyui_prompt")
-    relations = prompt.read_prompt(tokenizer_of(kind), PROMPT)
+    relations = prompt.read_prompt(tokenizer_of(*kind.tokenizer), PROMPT)
     generator = torch.Generator().manual_seed(3)
     with torch.inference_mode():
         states = [torch.randn(1, relations.length, 32, generator=generator) for _ in range(2)]
@@ -155,13 +155,15 @@ def _listening(world, taken):
     return model
 
 
-def _shares(kind, q, k, text, padding=0, hidden=()):
-    """softmax over the text's tokens of each image token's logits: (b, heads, 96, text)."""
-    begin = kind.before + _filled(text + padding, kind.filled)
+def _shares(kind, q, k, text, hidden=()):
+    """softmax over the text's tokens of each image token's logits: (b, heads, 96, text). Where the host fills a text up in
+    front, what it fills in takes part."""
+    text = max(text, kind.least)
+    begin = kind.before + _filled(text, kind.filled)
     assert q.shape[2] == begin + _filled(96, kind.filled)
     if k.shape[1] != q.shape[1]:
         k = k.repeat_interleave(q.shape[1] // k.shape[1], 1)
-    logits = q[:, :, begin : begin + 96] @ k[:, :, kind.before : kind.before + text + padding].mT
+    logits = q[:, :, begin : begin + 96] @ k[:, :, kind.before : kind.before + text].mT
     logits[..., list(hidden)] = float("-inf")
     return (logits * q.shape[-1] ** -0.5).softmax(-1)
 
@@ -170,7 +172,8 @@ def test_captured_maps_are_those_of_the_model(node, world_of):
     """Of every block, computed here from the host's own Q and K as its kernel gets them."""
     kind, relations, taken = world_of.kind, world_of.relations, []
     attention = captured(node, world_of, _listening(world_of, taken), batch=2)
-    total = kind.before + _filled(relations.length, kind.filled) + _filled(96, kind.filled)
+    text = max(relations.length, kind.least)
+    total = kind.before + _filled(text, kind.filled) + _filled(96, kind.filled)
     joint = [(q, k) for q, k, _ in taken if q.shape[2] == total]
     assert tuple(layer.name for layer in attention.maps.layers) == kind.names
     assert len(joint) == len(kind.names) - 1  # the last block's attention need not be computed any more
@@ -180,7 +183,8 @@ def test_captured_maps_are_those_of_the_model(node, world_of):
         shares = _shares(kind, q, k, relations.length)
         assert maps.shape == (2, 2, kind.heads, 8, 12)
         for slot, words in enumerate((dog, bear)):
-            assert torch.allclose(maps[:, slot].flatten(2), shares[..., words].mean(-1), atol=1e-6)
+            at = [text - relations.length + i for i in words]
+            assert torch.allclose(maps[:, slot].flatten(2), shares[..., at].mean(-1), atol=1e-6)
     last = attention.maps.maps[-1]
     assert last.isfinite().all() and last.std() > 0
 
@@ -270,21 +274,6 @@ def test_after_a_failure_the_next_run_is_untouched(node, world_of):
     assert torch.equal(plain(world_of), before)
 
 
-def test_a_short_text_that_the_host_fills_up_in_front(node, worlds):
-    """Flux.2 gives the model 512 tokens whatever the length of the conditioning."""
-    from dataclasses import replace
-
-    worlds.setdefault("flux2", None) or worlds.update(flux2=_world("flux2"))
-    world, taken = worlds["flux2"], []
-    short = SimpleNamespace(**{**vars(world), "relations": replace(world.relations, length=64)})
-    positive = [[world.positive[0][0][:, :64], world.positive[0][1]]]
-    attention = captured(node, short, _listening(short, taken), positive)
-    dog = short.relations.tokens_of(short.relations.triplets[0].subject_noun)
-    for (q, k, _), maps in zip(taken, attention.maps.maps, strict=False):
-        shares = _shares(world.kind, q, k, 64, padding=448)[..., [448 + i for i in dog]].mean(-1)
-        assert torch.allclose(maps[:, 0].flatten(2), shares, atol=1e-6)
-
-
 def test_masked_text_takes_no_share(node, qwen):
     taken, text = [], qwen.relations.length
     mask = torch.ones(1, text, dtype=torch.long)
@@ -368,18 +357,21 @@ TEXTS = [
 ]
 
 
+TOKENIZERS = [*dict.fromkeys(kind.tokenizer for kind in KINDS.values()), ("flux", "KleinTokenizer")]
+
+
 @pytest.mark.parametrize("text", TEXTS)
-@pytest.mark.parametrize("name", KINDS)
-def test_words_are_found_among_the_tokens(pack, name, text):
+@pytest.mark.parametrize("module, name", TOKENIZERS)
+def test_words_are_found_among_the_tokens(pack, module, name, text):
     prompt, words = _module("hosts.comfyui_prompt"), _module("hosts.comfyui_words")
-    clip = tokenizer_of(KINDS[name])
+    clip = tokenizer_of(module, name)
     relations, parts = prompt.read_prompt(clip, text), words.context_parts(clip, text)
     assert relations.length == sum(len(part.ids) for part in parts) and relations.positions
     plain_text = _module("prompt").strip_weighting(text)
     given = clip.tokenize(text)
     for span, positions in relations.positions:
         for part in parts:
-            every = [token[0] for chunk in given[part.encoder] for token in chunk][-len(part.ids) :]
+            every = [int(token[0]) for chunk in given[part.encoder] for token in chunk][-len(part.ids) :]
             tokenizer = getattr(clip.tokenizer, part.encoder, None) or getattr(
                 clip.tokenizer, f"clip_{part.encoder}"
             )
@@ -389,7 +381,7 @@ def test_words_are_found_among_the_tokens(pack, name, text):
 
 
 def test_words_of_stable_diffusion_3_are_in_both_encoders_parts(pack):
-    prompt, clip = _module("hosts.comfyui_prompt"), tokenizer_of(KINDS["sd3"])
+    prompt, clip = _module("hosts.comfyui_prompt"), tokenizer_of(*KINDS["sd3"].tokenizer)
     encoder = host_class("comfy.text_encoders.sd3_clip", "SD3ClipModel")(False, False, False)
 
     def read(*loaded):
@@ -411,7 +403,7 @@ def test_the_context_of_qwen_image_begins_where_its_encoder_says(pack, monkeypat
     """Its encoder's own cut of the template, tried with states that say their place."""
     from comfy import sd1_clip
 
-    clip, words = tokenizer_of(KINDS["qwen"]), _module("hosts.comfyui_words")
+    clip, words = tokenizer_of(*KINDS["qwen"].tokenizer), _module("hosts.comfyui_words")
     encoder_class = host_class("comfy.text_encoders.qwen_image", "QwenImageTEModel")
 
     def places(self, tokens):
