@@ -169,12 +169,19 @@ def watching(recorder: AttentionRecorder, sites: Sequence[Site]) -> Callable[...
 
     def wrapper(executor: Any, *args: Any, **kwargs: Any) -> Any:
         network = executor.class_obj
-        # Models differ in the order of their arguments, not in the names.
-        call = inspect.signature(executor.original).bind(*args, **kwargs)
-        options = dict(call.arguments.pop("transformer_options", None) or {})
-        call.arguments.update(ordinary(dict(call.arguments)))
-        _reader(network).listen(recorder, sites, network, call.arguments, options)
-        call.arguments["transformer_options"] = options
+        # Models differ in the order of their arguments, not in the names; some take options among further keywords.
+        signature = inspect.signature(executor.original)
+        call = signature.bind(*args, **kwargs)
+        further = next((n for n, p in signature.parameters.items() if p.kind is p.VAR_KEYWORD), "")
+        given = {**call.arguments, **call.arguments.get(further, {})}
+        given.pop(further, None)
+        options = dict(given.pop("transformer_options", None) or {})
+        given = ordinary(given)
+        _reader(network).listen(recorder, sites, network, given, options)
+        given["transformer_options"] = options
+        if further:
+            call.arguments[further] = {n: given.pop(n) for n in list(given) if n not in signature.parameters}
+        call.arguments.update(given)
         with ordinary_weights(network):
             return executor(*call.args, **call.kwargs)
 
