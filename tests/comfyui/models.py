@@ -3,8 +3,9 @@
     python tests/comfyui/models.py > docs/models.md
 
 Run with an interpreter that can import the host, COMFYUI_PATH set. For every model the host supports whose latents are
-pictures, or videos of which one frame is a picture to a network that is read: the class of its network, whether its attention can be read, and whether the words of a prompt are found among
-the tokens of its own text encoder - both asked of the code that steers, which refuses in one sentence.
+pictures, or videos of which one frame is a picture to a network that is read: the class of its network, whether its
+attention can be read, and whether the words of a prompt are found among the tokens of its own text encoder - both asked of
+the code that steers, which refuses in one sentence.
 """
 
 from __future__ import annotations
