@@ -263,6 +263,17 @@ class AttentionRecorder:
         if self.stop and self.done:
             raise StopForward
 
+    def take(self, layer: AttentionLayer) -> Tensor:
+        """Take back one layer's maps, which then count as not recorded: what a block that is run a second time needs.
+
+        Raises KeyError for a layer that is not recorded.
+        """
+        return self._maps.pop(layer.name)
+
+    def put(self, layer: AttentionLayer, maps: Tensor) -> None:
+        """Give back what :meth:`take` took, or the same maps with another history."""
+        self._maps[layer.name] = maps
+
     def maps(self) -> MapStack:
         """What was recorded. Raises SteeringError when the pass ended before every wanted layer had its
         turn."""

@@ -219,6 +219,13 @@ def _add_emojiworld(commands: argparse._SubParsersAction) -> None:
                 default=0.1,
                 help="weight of the loss on nouns' attention",
             )
+            if part == "generator":
+                add(
+                    "--placing",
+                    type=_number(0, 1e3),
+                    default=1.0,
+                    help="weight of the loss on what text states tell of places",
+                )
             add(
                 "--warm-start", action="store_true", help="begin with the weights in --weights, not at random"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,9 @@ def train(args: argparse.Namespace) -> None:
     else:
         from ..emojiworld.mmdit_training import train_mmdit
 
-        fit = training.train_generator if args.part == "generator" else train_mmdit
+        fit: Any = train_mmdit
+        if args.part == "generator":
+            fit = partial(training.train_generator, placing=args.placing)
         fit(
             run,
             weights,

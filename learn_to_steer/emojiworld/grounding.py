@@ -5,6 +5,10 @@ maps of "sunflower" or "frog" were as strong beside the object as on it, and no 
 such maps. Large text-to-image models have maps that outline the objects (DAAM, Tang et al., ACL 2023). The token loss
 of TokenCompose (Wang et al., CVPR 2024) teaches it: (1 - share of a noun's attention inside its object) ** 2. It says
 nothing about relation words, which stay as badly understood as the captions leave them.
+
+These a small model does not find by itself at all, however true the captions: text states without a trace of them give
+the UNet nothing to use, and a UNet that uses nothing gives the text encoder nothing to learn from. `placing_loss` breaks
+this circle: a linear layer, thrown away after training, must tell from a noun's text state where its object stands.
 """
 
 from __future__ import annotations
@@ -93,6 +97,18 @@ def grounding_loss(probabilities: Sequence[Tensor], nouns: Tensor, boxes: Tensor
         share = inside / (maps.sum(-1) + 1e-8)
         total = total + ((1 - share) ** 2 * named).sum() / named.sum().clamp(min=1)
     return total / len(probabilities)
+
+
+def placing_loss(places: Tensor, nouns: Tensor, boxes: Tensor) -> Tensor:
+    """Mean squared error of the centres of the named objects, in picture widths; scalar float32.
+
+    places (B, T, 2): x and y as told from each token's state. nouns (B, 3, T): see :func:`noun_tokens`. boxes (B, 3, 4):
+    see :func:`scene_boxes`.
+    """
+    named = nouns.sum(-1)
+    told = torch.einsum("bot,btc->boc", nouns, places.float())
+    centres = boxes.unflatten(-1, (2, 2)).mean(-1)
+    return (((told - centres) ** 2).sum(-1) * named).sum() / named.sum().clamp(min=1)
 
 
 def _coverage(boxes: Tensor, size: int) -> Tensor:

@@ -26,9 +26,16 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..tokens import encoder_of
-from .grounding import GroundedAttention, ground, grounding_loss, noun_tokens, scene_boxes
+from .grounding import GroundedAttention, ground, grounding_loss, noun_tokens, placing_loss, scene_boxes
 from .judge import Judge, cell_labels
-from .models import build_autoencoder, build_scheduler, build_text_encoder, build_unet, write_tokenizer
+from .models import (
+    TEXT_WIDTH,
+    build_autoencoder,
+    build_scheduler,
+    build_text_encoder,
+    build_unet,
+    write_tokenizer,
+)
 from .render import aspects, render, sprites
 from .world import IMAGE_SIZE, OBJECTS, Scene, sample_caption, sample_scene
 
@@ -337,14 +344,16 @@ class Generator(nn.Module):
         super().__init__()
         self.unet = build_unet()
         self.text_encoder = build_text_encoder(vocabulary)
+        self.places = nn.Linear(TEXT_WIDTH, 2)
         self.grounded: list[GroundedAttention] = []
 
-    def forward(self, noisy: Tensor, timesteps: Tensor, ids: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """v-prediction (B, 4, 16, 16) of noisy latents at ``timesteps`` (B,) under token ids (B, 32), and what the
-        attentions in ``grounded`` attended to."""
+    def forward(self, noisy: Tensor, timesteps: Tensor, ids: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
+        """v-prediction (B, 4, 16, 16) of noisy latents at ``timesteps`` (B,) under token ids (B, 32), what the
+        attentions in ``grounded`` attended to, and the places (B, 32, 2) told from the tokens' states."""
         context = self.text_encoder(ids).last_hidden_state
         predicted = self.unet(noisy, timesteps, context, return_dict=False)[0]
-        return predicted, [attention.probabilities for attention in self.grounded]  # type: ignore[misc]
+        attended = [attention.probabilities for attention in self.grounded]
+        return predicted, attended, self.places(context)  # type: ignore[return-value]
 
 
 def train_generator(
@@ -357,6 +366,7 @@ def train_generator(
     bf16: bool = False,
     warm_start: bool = False,
     grounding: float = 0.1,
+    placing: float = 1.0,
 ) -> None:
     """Fit UNet and text encoder to predict v.
 
@@ -365,7 +375,8 @@ def train_generator(
     more of them are true, the better the model obeys unsteered.
     bf16: forward and backward under autocast to bfloat16; weights and optimizer stay in float32.
     warm_start: begin a new run with the weights in ``destination`` instead of random ones.
-    grounding: weight of :func:`~.grounding.grounding_loss` beside the error of v.
+    grounding, placing: weights of :func:`~.grounding.grounding_loss` and :func:`~.grounding.placing_loss` beside the
+    error of v.
     """
     torch.manual_seed(run.seed)
     data = CaptionedScenes(run, destination, scenes, true_share, random_share)
@@ -388,9 +399,11 @@ def train_generator(
         noisy = scheduler.add_noise(batch.latents, batch.noise, timesteps)
         target = scheduler.get_velocity(batch.latents, batch.noise, timesteps)
         with torch.autocast(run.device, torch.bfloat16, enabled=bf16):
-            predicted, attended = forward(noisy, timesteps, batch.ids)
-        return F.mse_loss(predicted.float(), target) + grounding * grounding_loss(
-            attended, batch.nouns, batch.boxes
+            predicted, attended, places = forward(noisy, timesteps, batch.ids)
+        return (
+            F.mse_loss(predicted.float(), target)
+            + grounding * grounding_loss(attended, batch.nouns, batch.boxes)
+            + placing * placing_loss(places, batch.nouns, batch.boxes)
         )
 
     if _fit("generator", run, model, loss, ema=ema):

@@ -32,7 +32,8 @@ class Layout:
     host's `block_type` of them. heads: attribute of a block with its number of heads. before: tokens of no word in front of
     the text. multiple: text and image are each filled up to a multiple of it. references: pictures to go by stand
     after the image (where not, they are refused). padded_in_front: the host fills a short text up at its beginning.
-    wrapped: the network calls the host's `DIFFUSION_MODEL` wrappers.
+    wrapped: the network calls the host's `DIFFUSION_MODEL` wrappers. replaceable: its blocks may be replaced
+    through the host's `patches_replace["dit"]` while gradients are taken.
     """
 
     network: type
@@ -43,6 +44,7 @@ class Layout:
     references: bool = True
     padded_in_front: Callable[[Any], bool] = lambda network: False
     wrapped: bool = True
+    replaceable: bool = True
 
 
 _DOUBLE_AND_SINGLE: tuple[tuple[Stage, str, str], ...] = (
@@ -66,6 +68,8 @@ LAYOUTS = (
         before=lambda network: network.register_length,
         references=False,
         wrapped=False,
+        # A block that is replaced there is checkpointed by the host itself, in a way that needs its weights in backward.
+        replaceable=False,
     ),
     Layout(QwenImageTransformer2DModel, (("double", "transformer_blocks", "double"),), "attn.heads"),
     Layout(
@@ -82,6 +86,7 @@ LAYOUTS = (
         "attention.n_local_heads",
         multiple=lambda network: getattr(network, "pad_tokens_multiple", None) or 1,
         references=False,
+        replaceable=False,
     ),
     Layout(
         OmniGen2Transformer2DModel,
@@ -89,6 +94,7 @@ LAYOUTS = (
         "attn.heads",
         references=False,
         wrapped=False,
+        replaceable=False,
     ),
 )
 
@@ -106,6 +112,18 @@ def blocks_of(network: Any) -> list[Site]:
             layer = AttentionLayer(f"{stage}.{i}", stage, len(found), int(attrgetter(layout.heads)(block)))
             found.append(Site(layer, (block_type, i, 0)))
     return found
+
+
+def replaceable_block(network: Any, site: Site) -> Any | None:
+    """The host's module at this place; None where the host lets nothing stand in for it."""
+    for layout in LAYOUTS:
+        if isinstance(network, layout.network) and layout.replaceable:
+            return next(
+                getattr(network, attribute)[site.block[1]]
+                for stage, attribute, _ in layout.stages
+                if stage == site.layer.stage
+            )
+    return None
 
 
 @dataclass(frozen=True)

@@ -55,9 +55,8 @@ def listen(
     def override(func: Any, q: Tensor, k: Tensor, v: Tensor, heads: int, *args: Any, **kw: Any) -> Tensor:
         nonlocal calls
         said = kw.get("transformer_options") or {}
-        named = "block_type" in said and "block_index" in said
         tokens = q.shape[2 if kw.get("skip_reshape") else 1]
-        if not named and tokens != place.total and tokens in place.streams:
+        if tokens != place.total and tokens in place.streams:
             return attend(func, q, k, v, heads, *args, **kw)
         layer = _layer(by_place, sites, said, calls)
         calls += 1

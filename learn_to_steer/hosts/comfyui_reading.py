@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..attention import AttentionRecorder, MapStack, StopForward
 from ..errors import SteeringError
-from . import FLUX_LAYOUT, UNET_FAMILIES, comfyui_mmdit, comfyui_unet
+from . import FLUX_LAYOUT, UNET_FAMILIES, comfyui_checkpointing, comfyui_mmdit, comfyui_unet
 from .comfyui_gradients import ordinary, ordinary_weights
 from .comfyui_site import Site
 
@@ -121,17 +121,21 @@ def conditional_maps(
     options: dict[str, Any],
     recorder: AttentionRecorder,
     sites: Sequence[Site],
+    checkpointing: bool | None = None,
 ) -> MapStack:
     """The maps of one pass of the conditional branch, ended after the last layer the recorder wants.
 
     model: the host's BaseModel, loaded. entry: one entry of its prepared conditioning. x (b, c, h, w), in some models
     (b, c, 1, h, w): the sampler's latent, may require a gradient. timestep: (b,) sigmas. options: the run's model options;
     they are not changed.
+    checkpointing: see `comfyui_checkpointing.py`; None: where memory might not do otherwise.
     Raises SteeringError when the model did not run the wanted layers; the model is left as it was, whatever happens.
     """
     options = comfy.model_patcher.create_model_options_clone(options)
     options.pop("multigpu_clones", None)
-    watch = watching(recorder, sites)
+    if checkpointing is None:
+        checkpointing = x.requires_grad and comfyui_checkpointing.needed(model, x, sites, recorder)
+    watch = watching(recorder, sites, checkpointing)
     if "control" in entry:
         entry = {**entry, "control": _ConstantControl(entry["control"])}
     with _in_place(watch, model.diffusion_model, options):
@@ -164,7 +168,9 @@ def _in_place(watch: Callable[..., Any], network: Any, options: dict[str, Any]) 
             network.forward = before
 
 
-def watching(recorder: AttentionRecorder, sites: Sequence[Site]) -> Callable[..., Any]:
+def watching(
+    recorder: AttentionRecorder, sites: Sequence[Site], checkpointing: bool = False
+) -> Callable[..., Any]:
     """A wrapper of the diffusion model that listens to the layers the recorder wants, around one call of it."""
 
     def wrapper(executor: Any, *args: Any, **kwargs: Any) -> Any:
@@ -178,6 +184,8 @@ def watching(recorder: AttentionRecorder, sites: Sequence[Site]) -> Callable[...
         options = dict(given.pop("transformer_options", None) or {})
         given = ordinary(given)
         _reader(network).listen(recorder, sites, network, given, options)
+        if checkpointing:
+            comfyui_checkpointing.checkpoint_blocks(recorder, sites, network, options)
         given["transformer_options"] = options
         if further:
             call.arguments[further] = {n: given.pop(n) for n in list(given) if n not in signature.parameters}

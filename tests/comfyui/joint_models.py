@@ -22,7 +22,7 @@ class Kind:
     model: of `comfy.supported_models`. layout: the network's arguments. tokenizer: module and class of the host's text
     encoder. names: of the joint attentions, heads each. before: tokens in front of the text. filled: text and image are
     filled up to a multiple of it. least: a shorter text is filled up in front. channels, size: of its latents, always
-    8 x 12 tokens. masked: its text encoder gives a mask.
+    8 x 12 tokens. masked: its text encoder gives a mask. replaceable: the host lets others stand in for its blocks.
     """
 
     model: str
@@ -36,6 +36,7 @@ class Kind:
     filled: int = 1
     least: int = 0
     masked: bool = False
+    replaceable: bool = True
 
 
 KINDS = {
@@ -50,6 +51,7 @@ KINDS = {
         ("sd3_clip", "SD3Tokenizer"),
         ("double.0", "double.1", "double.2"),
         heads=2,
+        replaceable=False,
     ),
     "qwen": Kind(
         "QwenImage",
@@ -89,6 +91,7 @@ KINDS = {
         ("single.0", "single.1", "single.2"),
         heads=4,
         filled=40,
+        replaceable=False,
     ),
     # Its own tokenizer is in its checkpoint; tokens of another one, of the same kind, stand in.
     "lumina2": Kind(
@@ -98,6 +101,7 @@ KINDS = {
         ("single.0", "single.1", "single.2"),
         heads=4,
         masked=True,
+        replaceable=False,
     ),
     "aura": Kind(
         "AuraFlow",
@@ -122,6 +126,7 @@ KINDS = {
         ("single.0", "single.1", "single.2"),
         heads=4,
         masked=True,
+        replaceable=False,
     ),
 }  # fmt: skip
 

@@ -354,10 +354,9 @@ def _chroma():
     return network.eval()
 
 
-@pytest.mark.parametrize("kind", ["flux", "chroma"])
-def test_slope_by_finite_differences(flux, kind):
-    reading, gradients = _module("hosts.comfyui_reading"), _module("hosts.comfyui_gradients")
-    attention = _module("attention")
+def _slope_world(flux, kind):
+    """A model, and its loss as a function of a latent (and of whether blocks are checkpointed)."""
+    reading, attention = _module("hosts.comfyui_reading"), _module("attention")
     network = flux.model.model.diffusion_model if kind == "flux" else _chroma()
     import comfy.patcher_extension
 
@@ -369,13 +368,13 @@ def test_slope_by_finite_differences(flux, kind):
     context, pooled = torch.randn(1, 9, 32, generator=generator), torch.randn(1, 24, generator=generator)
     last = pooled if kind == "flux" else torch.ones(1)  # Chroma has guidance in the place of the pooled text
 
-    def loss(x):
-        recorder = attention.AttentionRecorder(weights, [s.layer for s in sites])
+    def loss(x, checkpointing=False, read=None):
+        recorder = attention.AttentionRecorder(weights, [s.layer for s in sites], read)
         chosen: dict = {"cond_or_uncond": [0]}
         comfy.patcher_extension.add_wrapper_with_key(
             comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL,
             "test",
-            reading.watching(recorder, sites),
+            reading.watching(recorder, sites, checkpointing),
             chosen,
         )
         try:
@@ -385,8 +384,13 @@ def test_slope_by_finite_differences(flux, kind):
         maps = recorder.maps().maps
         return sum((m.double() * torch.linspace(0, 1, m.shape[-1]).double()).mean() for m in maps)
 
-    start = torch.randn(1, 4, 16, 16, generator=generator)
-    with gradients.gradients():
+    return network, loss, torch.randn(1, 4, 16, 16, generator=generator)
+
+
+@pytest.mark.parametrize("kind", ["flux", "chroma"])
+def test_slope_by_finite_differences(flux, kind):
+    network, loss, start = _slope_world(flux, kind)
+    with _module("hosts.comfyui_gradients").gradients():
         x = start.clone().requires_grad_(True)
         (slope,) = torch.autograd.grad(loss(x), x)
         direction = slope / slope.norm()
@@ -395,6 +399,32 @@ def test_slope_by_finite_differences(flux, kind):
             measured = (loss(start + step * direction) - loss(start - step * direction)) / (2 * step)
     assert float(measured) == pytest.approx(float(slope.norm()), rel=2e-2)
     assert all(p.is_inference() for p in network.parameters())
+
+
+@pytest.mark.parametrize("read", [None, ("double.1", "single.1"), ("double.0",)])
+@pytest.mark.parametrize("kind", ["flux", "chroma"])
+def test_checkpointing_changes_no_gradient_and_keeps_less(flux, kind, read):
+    network, loss, start = _slope_world(flux, kind)
+    values, slopes, kept = {}, {}, {}
+    for checkpointing in (False, True):
+        with _module("hosts.comfyui_gradients").gradients():
+            x = start.clone().requires_grad_(True)
+            values[checkpointing] = loss(x, checkpointing, read)
+            (slopes[checkpointing],) = torch.autograd.grad(values[checkpointing], x)
+            sizes = {}
+
+            def keep(tensor, sizes=sizes):
+                sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+                return tensor
+
+            with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+                loss(start.clone().requires_grad_(True), checkpointing, read)
+            kept[checkpointing] = sum(sizes.values())
+    assert torch.equal(values[True], values[False])
+    assert (slopes[True] - slopes[False]).norm() <= 1e-6 * slopes[False].norm()
+    assert all(p.is_inference() for p in network.parameters())
+    if read != ("double.0",):  # the last block that is read is not checkpointed
+        assert kept[True] < 0.7 * kept[False]
 
 
 def test_after_a_failure_the_next_run_is_untouched(node, flux):

@@ -209,29 +209,37 @@ def test_the_probability_rises(node, world_of):
         assert records[-1].probability > records[0].probability
 
 
-def test_slope_by_finite_differences(monkeypatch, world_of):
+@pytest.fixture
+def loss_of(monkeypatch, world_of):
+    """The kind, a loss as a function of a latent (and of whether blocks are checkpointed), and a latent."""
     import comfy.sampler_helpers
     import comfy.samplers
 
-    reading, gradients = _module("hosts.comfyui_reading"), _module("hosts.comfyui_gradients")
-    attention, tokens = _module("attention"), _module("tokens")
+    reading, attention = _module("hosts.comfyui_reading"), _module("attention")
     base, kind = world_of.model.model, world_of.kind
     monkeypatch.setattr(base, "current_patcher", world_of.model)  # as loading does
     sites = reading.attention_sites(base.diffusion_model)
     # Any tokens of the text will do, those beyond the prompt's words as well.
-    weights = tokens.token_weights([[[1], [world_of.relations.length - 2]]], world_of.relations.length)
+    length = world_of.relations.length
+    weights = _module("tokens").token_weights([[[1], [length - 2]]], length)
     depth = () if getattr(base.latent_format, "latent_dimensions", 2) == 2 else (1,)
     start = torch.randn(1, kind.channels, *depth, *kind.size, generator=torch.Generator().manual_seed(4))
     conds = {"positive": comfy.sampler_helpers.convert_cond(world_of.positive)}
     (entry,) = comfy.samplers.process_conds(base, start, conds, start.device)["positive"]
 
-    def loss(x):
+    def loss(x, checkpointing=False):
         recorder = attention.AttentionRecorder(weights, [s.layer for s in sites])
-        level = torch.full((1,), 0.7)
-        maps = reading.conditional_maps(base, entry, x, level, {"transformer_options": {}}, recorder, sites)
+        maps = reading.conditional_maps(
+            base, entry, x, torch.full((1,), 0.7), {"transformer_options": {}}, recorder, sites, checkpointing
+        )
         return sum((m.double() * torch.linspace(0, 1, m.shape[-1]).double()).mean() for m in maps.maps)
 
-    with gradients.gradients():
+    return kind, loss, start
+
+
+def test_slope_by_finite_differences(loss_of):
+    _, loss, start = loss_of
+    with _module("hosts.comfyui_gradients").gradients():
         x = start.clone().requires_grad_(True)
         (slope,) = torch.autograd.grad(loss(x), x)
         direction = slope / slope.norm()
@@ -240,6 +248,29 @@ def test_slope_by_finite_differences(monkeypatch, world_of):
             measured = (loss(start + step * direction) - loss(start - step * direction)) / (2 * step)
     assert float(slope.norm()) > 0
     assert float(measured) == pytest.approx(float(slope.norm()), rel=2e-2)
+
+
+def test_checkpointing_changes_no_gradient_and_keeps_less(loss_of):
+    kind, loss, start = loss_of
+    values, slopes, kept = {}, {}, {}
+    for checkpointing in (False, True):
+        with _module("hosts.comfyui_gradients").gradients():
+            x = start.clone().requires_grad_(True)
+            values[checkpointing] = loss(x, checkpointing)
+            (slopes[checkpointing],) = torch.autograd.grad(values[checkpointing], x)
+            sizes = {}
+
+            def keep(tensor, sizes=sizes):
+                sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+                return tensor
+
+            with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+                loss(start.clone().requires_grad_(True), checkpointing)
+            kept[checkpointing] = sum(sizes.values())
+    assert torch.equal(values[True], values[False])
+    assert (slopes[True] - slopes[False]).norm() <= 1e-6 * slopes[False].norm()
+    if kind.replaceable:
+        assert kept[True] < 0.7 * kept[False]
 
 
 def test_the_pass_ends_after_the_last_block_that_is_read(node, world_of):
