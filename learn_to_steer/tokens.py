@@ -71,12 +71,15 @@ def locate(
             "give the span of the object's words."
         )
     ids = list(prompt_ids) if prompt_ids is not None else [-1, *encode(prompt)]
-    word_ids = encode(words)
-    earlier = len(find_runs(encode(prompt[:start]), word_ids))
-    starts = find_runs(ids, word_ids)
-    if earlier < len(starts) and starts[earlier] + len(word_ids) <= length:
-        return list(range(starts[earlier], starts[earlier] + len(word_ids)))
-    if starts and earlier < len(starts) or len(find_runs(encode(prompt), word_ids)) > earlier:
+    # Byte-level tokenizers (Qwen's) write a word that follows a space with other ids than one that does not.
+    forms = {tuple(encode(words)), tuple(encode(" " + words))}
+    earlier = len(_mentions(encode(prompt[:start]), forms))
+    found = _mentions(ids, forms)
+    if earlier < len(found) and found[earlier].stop <= length:
+        return list(found[earlier])
+    everything = encode(prompt)
+    cut = len(everything) + 2 > length  # with a begin and an end token
+    if earlier < len(found) or cut and len(_mentions(everything, forms)) > earlier:
         raise SteeringError(
             f'Expected "{words}" within the first {length} tokens, which is all the text encoder reads, but '
             "it comes later; shorten the prompt or move the object forward."
@@ -85,6 +88,16 @@ def locate(
         f'Expected the tokens of "{words}" in the prompt "{prompt}", but the tokenizer splits them '
         "differently there; put spaces around the word or choose another one."
     )
+
+
+def _mentions(ids: Sequence[int], forms: set[tuple[int, ...]]) -> list[range]:
+    """Positions of every place where one of `forms` stands, left to right; the longer one where two begin."""
+    found = {
+        start: range(start, start + len(form))
+        for form in sorted(forms, key=len)
+        for start in find_runs(ids, form)
+    }
+    return [found[start] for start in sorted(found)]
 
 
 def find_words(prompt: str, words: str, occurrence: int = 0) -> tuple[int, int]:

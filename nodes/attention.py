@@ -27,7 +27,7 @@ class CaptureAttention(io.ComfyNode):
             category=CATEGORY,
             description="Adds noise to finished latents, runs the model once and keeps where it looked for each object of the prompt.",
             inputs=[
-                io.Model.Input("model", tooltip="Stable Diffusion 1.x, 2.x, XL, Flux, Chroma or EmojiWorld."),
+                io.Model.Input("model", tooltip="Stable Diffusion (1.x, 2.x, XL, 3), Flux, Flux.2, Chroma, Qwen-Image, Z-Image, Lumina 2, AuraFlow, OmniGen2 or EmojiWorld."),
                 io.Conditioning.Input("positive", tooltip="The conditioning of the Relation Prompt node."),
                 RELATIONS.Input("relations", tooltip="From the same Relation Prompt node."),
                 io.Latent.Input("latent", tooltip="Finished latents, from a sampler or an encoded picture."),

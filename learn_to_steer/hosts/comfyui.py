@@ -219,7 +219,7 @@ class _Run:
 
     def check(self, noise: Tensor) -> None:
         """Raises SteeringError for a latent that is no picture's and a conditioning that is not the prompt's."""
-        if noise.ndim != 4:
+        if noise.ndim != 4 and not (noise.ndim == 5 and noise.shape[2] == 1):
             raise SteeringError(
                 f"Expected latents of pictures (batch, channels, height, width), got {tuple(noise.shape)}; videos and "
                 "sound cannot be steered."

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..attention import AttentionRecorder
 from .comfyui_gradients import ordinary_weights
+from .comfyui_layouts import replaceable_block
 from .comfyui_site import Site
 
 _STATES = ("img", "txt")
@@ -38,16 +39,17 @@ def checkpoint_blocks(
     recorder: AttentionRecorder, sites: Sequence[Site], network: Any, options: dict[str, Any]
 ) -> None:
     """Hang checkpointing into the transformer options of one pass, for every block before the last that is read: the
-    pass is ended inside that one. UNets are left as they are.
+    pass is ended inside that one. UNets, and transformers whose blocks the host lets nobody replace (Stable
+    Diffusion 3, Z-Image, Lumina 2, OmniGen2), are left as they are.
     """
     last = max((i for i, site in enumerate(sites) if recorder.wants(site.layer)), default=0)
     replace = dict(options.get("patches_replace", {}))
     blocks = dict(replace.get("dit", {}))
     for site in sites[:last]:
         stage, number, _ = site.block
-        if stage in ("double", "single"):
+        module = replaceable_block(network, site)
+        if module is not None:
             key = (f"{stage}_block", number)
-            module = getattr(network, f"{stage}_blocks")[number]
             blocks[key] = _checkpointed(site, module, recorder, blocks.get(key))
     replace["dit"] = blocks
     options["patches_replace"] = replace

@@ -8,6 +8,7 @@ some attention kernels (`differentiable_attention`).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -108,18 +109,22 @@ def gradients() -> Iterator[None]:
 def _plain_rotation(wanted: bool) -> Iterator[None]:
     """Inside, where wanted, the host's rotary embedding is made of plain operations, which have a derivative.
 
-    Hosts that know no training (0.8) always call a fused kernel without one.
+    Hosts that know no training (0.8) always call a fused kernel without one. Models hold it under its name in their own
+    modules.
     """
-    names = [name for name in ("apply_rope", "apply_rope1") if wanted and hasattr(flux_math, name)]
-    before = {name: getattr(flux_math, name) for name in names}
+    replaced: list[tuple[Any, str, Any]] = []
     stand_ins: dict[str, Any] = {"apply_rope1": _rotated, "apply_rope": _both_rotated}
+    kernels = {name: getattr(flux_math, name) for name in stand_ins if wanted and hasattr(flux_math, name)}
     try:
-        for name in names:
-            setattr(flux_math, name, stand_ins[name])
+        for module in [m for name, m in sys.modules.items() if kernels and name.startswith("comfy.ldm.")]:
+            for name, kernel in kernels.items():
+                if module.__dict__.get(name) is kernel:
+                    replaced.append((module, name, kernel))
+                    setattr(module, name, stand_ins[name])
         yield
     finally:
-        for name, function in before.items():
-            setattr(flux_math, name, function)
+        for module, name, kernel in replaced:
+            setattr(module, name, kernel)
 
 
 def _rotated(x: Tensor, rotation: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
-"""Reading a joint-attention transformer of ComfyUI (Flux, Chroma): image rows x text columns of each block.
+"""Reading a joint-attention transformer of ComfyUI: image rows x text columns of each block.
 
-Q and K, normed and rotated, reach `optimized_attention` with text first and image after it. They are taken there, by an
-`optimized_attention_override` that is chained to one that is already in place. Only image queries and text keys are kept
-(Learn-to-Steer: the joint logits are cut to the text columns before the softmax).
+Q and K, normed and rotated, reach `optimized_attention` together; where text and image stand in them is the business of
+`comfyui_layouts.py`. They are taken there, by an `optimized_attention_override` that is chained to one that is already in
+place. Only image queries and text keys are kept (Learn-to-Steer: the joint logits are cut to the text columns before the
+softmax); a mask of text tokens is heeded.
 """
 
 from __future__ import annotations
@@ -10,28 +11,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from comfy.ldm.chroma.model import Chroma
-from comfy.ldm.flux.model import Flux
+import torch
 from einops import rearrange
 from torch import Tensor
 
 from ..attention import AttentionLayer, AttentionRecorder
 from ..errors import SteeringError
 from .comfyui_gradients import differentiable_attention
+from .comfyui_layouts import LAYOUTS, Arrangement, arrangement, blocks_of, layout_of
 from .comfyui_site import Site, fit_text
 
-NETWORKS = (Flux, Chroma)
+NETWORKS = tuple(layout.network for layout in LAYOUTS)
 """The host's classes that this module reads."""
 
+attention_sites = blocks_of
 
-def attention_sites(network: Any) -> list[Site]:
-    """The joint attentions in execution order, named as in diffusers: "double.0", ..., then "single.0", ..."""
-    found: list[Site] = []
-    for stage, blocks in (("double", network.double_blocks), ("single", network.single_blocks)):
-        for i, block in enumerate(blocks):
-            layer = AttentionLayer(f"{stage}.{i}", stage, len(found), int(block.num_heads))  # type: ignore[arg-type]
-            found.append(Site(layer, (stage, i, 0)))
-    return found
+
+def calls_wrappers(network: Any) -> bool:
+    """Whether the network calls the host's wrappers around its own forward pass."""
+    return layout_of(network).wrapped
 
 
 def listen(
@@ -44,39 +42,73 @@ def listen(
     """Hang recording into the transformer options of one pass. given: the network's arguments, of which `x`
     (b, c, h, w) and `context` (b, T, width) say how the tokens are arranged.
 
-    Raises SteeringError, here or in the pass, for text of another length and for tokens that are neither.
+    Raises SteeringError, here or in the pass, for text of another length, for tokens that are neither text nor image, and
+    for a mask that differs from image token to image token.
     """
-    text, patch = given["context"].shape[1], network.patch_size
-    fit_text(recorder, text)
-    grid = _grid(given["x"], patch)
-    pictures = [grid, *(_grid(reference, patch) for reference in given.get("ref_latents") or ())]
-    expected = text + sum(height * width for height, width in pictures)
+    text = given["context"].shape[1]
+    fit_text(recorder, text, layout_of(network).padded_in_front(network))
+    place = arrangement(network, text, given["x"], given.get("ref_latents") or ())
     attend = differentiable_attention(options.get("optimized_attention_override"))
     by_place = {site.block[:2]: site.layer for site in sites}
     calls = 0
 
     def override(func: Any, q: Tensor, k: Tensor, v: Tensor, heads: int, *args: Any, **kw: Any) -> Tensor:
         nonlocal calls
-        layer = _layer(by_place, sites, kw.get("transformer_options") or {}, calls)
+        said = kw.get("transformer_options") or {}
+        tokens = q.shape[2 if kw.get("skip_reshape") else 1]
+        if tokens != place.total and tokens in place.streams:
+            return attend(func, q, k, v, heads, *args, **kw)
+        layer = _layer(by_place, sites, said, calls)
         calls += 1
         if layer is not None and recorder.wants(layer):
-            query, key = (t if kw.get("skip_reshape") else _by_head(t, heads) for t in (q, k))
-            if query.shape[2] != expected:
+            if tokens != place.total:
                 raise SteeringError(
-                    f"Expected {text} text and {expected - text} image tokens in block {layer.name}, got "
-                    f"{query.shape[2]} tokens; remove the node that adds tokens to this model."
+                    f"Expected {text} text and {place.total - text} image tokens in block {layer.name}, got "
+                    f"{tokens} tokens; remove the node that adds tokens to this model."
                 )
-            rows = query[:, :, text : text + grid[0] * grid[1]]
+            query, key = (t if kw.get("skip_reshape") else _by_head(t, heads) for t in (q, k))
             scale = kw.get("scale") or query.shape[-1] ** -0.5
-            recorder.record(layer, rows, key[:, :, :text], scale, *grid)
+            mask = args[0] if args else kw.get("mask")
+            query, key = _image_and_text(query, key, place, mask, scale)
+            recorder.record(layer, query, key, scale, *place.grid)
         return attend(func, q, k, v, heads, *args, **kw)
 
     options["optimized_attention_override"] = override
 
 
-def _grid(picture: Tensor, patch: int) -> tuple[int, int]:
-    """Height and width in tokens of latents (..., h, w), which the model pads to whole patches."""
-    return -(-picture.shape[-2] // patch), -(-picture.shape[-1] // patch)
+def _image_and_text(
+    query: Tensor, key: Tensor, place: Arrangement, mask: Tensor | None, scale: float
+) -> tuple[Tensor, Tensor]:
+    """Image rows of the queries (b, heads, N, d) and text columns of the keys (b, heads, T, d).
+
+    With a mask both get one more dimension, 1 and bias / scale, whose product adds the mask's bias to the logits.
+    """
+    rows, columns = query[:, :, place.image], key[:, :, place.text]
+    if columns.shape[1] != rows.shape[1]:  # several heads of queries share one of keys
+        columns = columns.repeat_interleave(rows.shape[1] // columns.shape[1], 1)
+    if mask is None:
+        return rows, columns
+    bias = _bias(mask, place).div(scale).clamp(-3e4, 3e4).to(columns.dtype)
+    bias = bias.mT.expand(*columns.shape[:3], 1)
+    return torch.cat([rows, torch.ones_like(rows[..., :1])], -1), torch.cat([columns, bias], -1)
+
+
+def _bias(mask: Tensor, place: Arrangement) -> Tensor:
+    """(b or 1, heads or 1, 1, T): what an attention mask adds to the logits of every image row."""
+    if mask.ndim == 2:
+        mask = mask[None]
+    if mask.ndim == 3:
+        mask = mask[:, None]
+    if mask.dtype == torch.bool:
+        mask = torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, float("-inf"))
+    mask = mask[..., place.text].float()
+    mask = mask if mask.shape[2] == 1 else mask[:, :, place.image]
+    if not torch.equal(mask, mask[:, :, :1].expand_as(mask)):
+        raise SteeringError(
+            "Expected an attention mask that hides the same text from every image token, got one that differs among them; "
+            "remove the node that masks attention by region."
+        )
+    return mask[:, :, :1]
 
 
 def _by_head(x: Tensor, heads: int) -> Tensor:
@@ -89,7 +121,8 @@ def _layer(
     options: dict[str, Any],
     calls: int,
 ) -> AttentionLayer | None:
-    """Which block is calling: the host says so, and where it does not (0.3.64) the calls are counted."""
+    """Which block is calling: the host says so, and where it does not (all of 0.3.64, Stable Diffusion 3 everywhere) the
+    joint attentions are counted."""
     if "block_type" in options and "block_index" in options:
         return by_place.get((options["block_type"], options["block_index"]))
     return sites[calls].layer if calls < len(sites) else None

@@ -1,26 +1,22 @@
-"""Prompts in ComfyUI: its weighting syntax, its tokens, and where an object's words are among them.
+"""Prompts in ComfyUI: its weighting syntax, and where an object's words are among its tokens.
 
-`clip.tokenize` gives chunks of (token, weight) per text encoder. Chunks follow one another along the context's token
-axis; the positions come from these very tokens, the relations from the text without the syntax.
+The relations come from the text without the syntax, the positions from the host's own tokens (`comfyui_words.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import SteeringError
 from ..prompt import strip_weighting
 from ..relations import RelationTriplet
-from ..tokens import locate
 from . import understood_triplets
+from .comfyui_words import context_parts, word_positions
 
 MARK = "learn_to_steer"
 """Key of a conditioning entry that says which prompt's relations belong to it."""
-
-_OWN_TOKEN = -2  # stands for an embedding, which has no id
 
 
 @dataclass(frozen=True)
@@ -28,7 +24,8 @@ class PromptRelations:
     """What a prompt says, in the host's tokens.
 
     text: the prompt as given. triplets: its relations, steered or not. positions: for the span of each noun, its token
-    positions along the context. length: text tokens of the context. mark: names this prompt in a conditioning.
+    positions along the context (in Stable Diffusion 3 in both encoders' parts of it). length: text tokens of the context.
+    mark: names this prompt in a conditioning.
     """
 
     text: str
@@ -58,9 +55,10 @@ def read_prompt(clip: Any, text: str, manual: str = "") -> PromptRelations:
     given = manual_triplets(manual)
     (triplets,) = understood_triplets([plain] if given else [text], [given] if given else None)
     spans = {span for t in triplets for span in (t.subject_noun, t.object_noun)}
-    ids, length = prompt_ids(clip, text)
+    parts = context_parts(clip, text)
+    length = sum(len(part.ids) for part in parts)
     positions = tuple(
-        (span, tuple(locate(lambda words: _word_ids(clip, words), plain, span, length, ids)))
+        (span, tuple(i for part in parts for i in word_positions(clip, part, plain, span)))
         for span in sorted(spans)
     )
     mark = hashlib.sha256(repr((text, positions)).encode()).hexdigest()[:16]
@@ -84,40 +82,3 @@ def manual_triplets(lines: str) -> list[tuple[str, str, str]]:
             )
         found.append((parts[0], parts[1], parts[2]))
     return found
-
-
-def prompt_ids(clip: Any, text: str) -> tuple[list[int], int]:
-    """The token ids of a prompt along the context's token axis, special tokens included, and their number."""
-    chunks = _chunks(clip.tokenize(text))
-    ids = [_id(item[0]) for chunk in chunks for item in chunk]
-    return ids, len(ids)
-
-
-def _chunks(tokens: Any) -> Sequence[Sequence[tuple[Any, ...]]]:
-    """The chunks of the encoder whose tokens the context shows. SDXL's two encoders give the same positions."""
-    if not isinstance(tokens, dict) or not tokens:
-        raise SteeringError(
-            f"Expected a text encoder that gives tokens by name, got {type(tokens).__name__}; use the CLIP of the model's "
-            "own checkpoint."
-        )
-    if "t5xxl" in tokens and "g" not in tokens:
-        return tokens["t5xxl"]  # Flux: CLIP gives one pooled state, what is attended to is T5's
-    return next((tokens[name] for name in ("l", "h", "g") if name in tokens), next(iter(tokens.values())))
-
-
-def _id(token: Any) -> int:
-    return token if isinstance(token, int) else _OWN_TOKEN
-
-
-def _word_ids(clip: Any, words: str) -> list[int]:
-    """Ids of these words alone, without what the host puts around them. Brackets are no weights here."""
-    empty = [_id(item[0]) for item in _chunks(clip.tokenize(""))[0]]
-    ids: list[int] = []
-    escaped = words.replace("(", "\\(").replace(")", "\\)")
-    for chunk in _chunks(clip.tokenize(escaped)):
-        inner = [_id(item[0]) for item in chunk]
-        begins = inner[:1] == empty[:1]  # CLIP's tokens have a beginning and an end, T5's only an end
-        end = empty[1] if begins else empty[0]
-        inner = inner[1:] if begins else inner
-        ids += inner[: inner.index(end)] if end in inner else inner
-    return ids

@@ -8,7 +8,8 @@ have hung into the model take part. What is recorded, and where it is taken, is 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import comfy.model_patcher
@@ -29,7 +30,7 @@ _KEY = "learn_to_steer_reading"
 def attention_sites(network: Any) -> list[Site]:
     """The attentions of a host model (its `diffusion_model`) that can be read, in execution order.
 
-    Raises SteeringError for a model that is neither a UNet nor of the Flux layout.
+    Raises SteeringError for a model that is neither a UNet nor one of the transformers of `comfyui_layouts.py`.
     """
     return _reader(network).attention_sites(network)
 
@@ -40,8 +41,9 @@ def _reader(network: Any) -> Any:
         if isinstance(network, reader.NETWORKS):
             return reader
     raise SteeringError(
-        "Expected a UNet (Stable Diffusion 1.x, 2.x, XL) or a transformer of the Flux layout (Flux, Chroma), got "
-        f"{type(network).__name__}; models of this kind cannot be steered by these nodes."
+        "Expected a UNet (Stable Diffusion 1.x, 2.x, XL) or a transformer with joint attention (Stable Diffusion 3, Flux, "
+        f"Flux.2, Chroma, Qwen-Image, Z-Image, Lumina 2, AuraFlow, OmniGen2), got {type(network).__name__}; models of this "
+        "kind cannot be steered by these nodes."
     )
 
 
@@ -123,8 +125,9 @@ def conditional_maps(
 ) -> MapStack:
     """The maps of one pass of the conditional branch, ended after the last layer the recorder wants.
 
-    model: the host's BaseModel, loaded. entry: one entry of its prepared conditioning. x (b, c, h, w): the sampler's
-    latent, may require a gradient. timestep: (b,) sigmas. options: the run's model options; they are not changed.
+    model: the host's BaseModel, loaded. entry: one entry of its prepared conditioning. x (b, c, h, w), in some models
+    (b, c, 1, h, w): the sampler's latent, may require a gradient. timestep: (b,) sigmas. options: the run's model options;
+    they are not changed.
     checkpointing: see `comfyui_checkpointing.py`; None: where memory might not do otherwise.
     Raises SteeringError when the model did not run the wanted layers; the model is left as it was, whatever happens.
     """
@@ -133,16 +136,36 @@ def conditional_maps(
     if checkpointing is None:
         checkpointing = x.requires_grad and comfyui_checkpointing.needed(model, x, sites, recorder)
     watch = watching(recorder, sites, checkpointing)
-    comfy.patcher_extension.add_wrapper_with_key(
-        comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, _KEY, watch, options, is_model_options=True
-    )
     if "control" in entry:
         entry = {**entry, "control": _ConstantControl(entry["control"])}
-    try:
-        comfy.samplers.calc_cond_batch(model, [[entry]], x, timestep, options)
-    except StopForward:
-        pass
+    with _in_place(watch, model.diffusion_model, options):
+        try:
+            comfy.samplers.calc_cond_batch(model, [[entry]], x, timestep, options)
+        except StopForward:
+            pass
     return recorder.maps()
+
+
+@contextmanager
+def _in_place(watch: Callable[..., Any], network: Any, options: dict[str, Any]) -> Iterator[None]:
+    """Inside, every call of the network goes through `watch`: as a wrapper of these model options, and where the network
+    calls no wrappers (Stable Diffusion 3, OmniGen2) in the place of its `forward`."""
+    patching = comfy.patcher_extension
+    if _reader(network).calls_wrappers(network):
+        patching.add_wrapper_with_key(
+            patching.WrappersMP.DIFFUSION_MODEL, _KEY, watch, options, is_model_options=True
+        )
+        yield
+        return
+    before = network.__dict__.get("forward")
+    network.forward = patching.WrapperExecutor.new_class_executor(network.forward, network, [watch]).execute
+    try:
+        yield
+    finally:
+        if before is None:
+            del network.forward
+        else:
+            network.forward = before
 
 
 def watching(
@@ -152,14 +175,21 @@ def watching(
 
     def wrapper(executor: Any, *args: Any, **kwargs: Any) -> Any:
         network = executor.class_obj
-        # Models differ in the order of their arguments, not in the names.
-        call = inspect.signature(executor.original).bind(*args, **kwargs)
-        options = dict(call.arguments.pop("transformer_options", None) or {})
-        call.arguments.update(ordinary(dict(call.arguments)))
-        _reader(network).listen(recorder, sites, network, call.arguments, options)
+        # Models differ in the order of their arguments, not in the names; some take options among further keywords.
+        signature = inspect.signature(executor.original)
+        call = signature.bind(*args, **kwargs)
+        further = next((n for n, p in signature.parameters.items() if p.kind is p.VAR_KEYWORD), "")
+        given = {**call.arguments, **call.arguments.get(further, {})}
+        given.pop(further, None)
+        options = dict(given.pop("transformer_options", None) or {})
+        given = ordinary(given)
+        _reader(network).listen(recorder, sites, network, given, options)
         if checkpointing:
             comfyui_checkpointing.checkpoint_blocks(recorder, sites, network, options)
-        call.arguments["transformer_options"] = options
+        given["transformer_options"] = options
+        if further:
+            call.arguments[further] = {n: given.pop(n) for n in list(given) if n not in signature.parameters}
+        call.arguments.update(given)
         with ordinary_weights(network):
             return executor(*call.args, **call.kwargs)
 

@@ -50,6 +50,11 @@ def attention_sites(unet: Any) -> list[Site]:
     return found
 
 
+def calls_wrappers(unet: Any) -> bool:
+    """True: a UNet calls the host's wrappers around its own forward pass."""
+    return True
+
+
 def _collect(found: list[Site], block: Any, place: tuple[str, int], stage: Any, prefix: str) -> None:
     for part in block:
         if type(part) is not SpatialTransformer:

@@ -1,5 +1,7 @@
 """Words -> token positions."""
 
+import re
+
 import pytest
 import torch
 from hypothesis import given
@@ -46,6 +48,20 @@ def test_second_mention_has_its_own_tokens():
     second = locate(encode, prompt, (20, 23), 77)
     assert first == [2, 3]
     assert second == [2 + len(encode("dog left of a red")), 3 + len(encode("dog left of a red"))]
+
+
+def test_word_written_differently_after_a_space():
+    """As byte-level tokenizers do: a token carries the space in front of it."""
+
+    def byte_level(text: str) -> list[int]:
+        pieces = re.findall(r" ?[^ ]+| ", text)
+        return [WORDS.setdefault(piece, len(WORDS)) for piece in pieces]
+
+    prompt = "dog above a dog left of a dog"
+    first, second, third = (m.span() for m in re.finditer("dog", prompt))
+    assert locate(byte_level, prompt, first, 9, byte_level(prompt)) == [0]
+    assert locate(byte_level, prompt, second, 9, byte_level(prompt)) == [3]
+    assert locate(byte_level, prompt, third, 9, byte_level(prompt)) == [7]
 
 
 def test_part_of_another_word_is_not_a_mention():
