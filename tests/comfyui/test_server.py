@@ -3,6 +3,7 @@ pictures fetched."""
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -10,14 +11,17 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
+from importlib import import_module
 from pathlib import Path
 
+import aiohttp
 import numpy as np
 import pytest
-from conftest import HOST, ROOT
+import torch
+from conftest import HOST, PACK, PROMPT, ROOT
 from PIL import Image
 
 GRAPHS = sorted((Path(__file__).parent / "graphs").glob("*.json"))
@@ -41,20 +45,35 @@ class Server:
 
     def queue(self, graph: dict) -> dict:
         """Queue a graph and wait for its history."""
-        data = json.dumps({"prompt": graph}).encode()
-        request = urllib.request.Request(self.address + "/prompt", data, {"Content-Type": "application/json"})
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                number = json.loads(answer.read())["prompt_id"]
-        except urllib.error.HTTPError as error:
-            raise AssertionError(error.read().decode()) from error
-        end = time.time() + 300
+        number = asyncio.run(asyncio.wait_for(self._run(graph), 300))
+        end = time.time() + 10  # the history is written after the last message
         while time.time() < end:
             history = self.json(f"/history/{number}")
             if history.get(number, {}).get("status", {}).get("completed") is not None:
                 return history[number]
-            time.sleep(0.3)
-        raise AssertionError("the graph did not finish in 300 s")
+            time.sleep(0.05)
+        raise AssertionError("the history of a finished graph did not come within 10 s")
+
+    async def _run(self, graph: dict) -> str:
+        """Queue a graph as the page does, and listen on the websocket until it is through; its number."""
+        client = uuid.uuid4().hex
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"{self.address}/ws?clientId={client}") as socket,
+        ):
+            async with session.post(
+                f"{self.address}/prompt", json={"prompt": graph, "client_id": client}
+            ) as answer:
+                assert answer.status == 200, await answer.text()
+                number = (await answer.json())["prompt_id"]
+            async for message in socket:
+                if message.type != aiohttp.WSMsgType.TEXT:
+                    continue  # previews
+                said = json.loads(message.data)
+                of_ours = said["data"].get("prompt_id") == number
+                if of_ours and said["type"] in ("execution_success", "execution_error"):
+                    return number
+        raise AssertionError("the server closed the websocket")
 
     def pictures(self, history: dict, node: str) -> list[np.ndarray]:
         found = []
@@ -142,6 +161,47 @@ def test_graph(server, path):
     cached = [n for m in history["status"]["messages"] if m[0] == "execution_cached" for n in m[1]["nodes"]]
     if "2" not in cached:  # the same prompt in a graph before: its text is on the node already
         assert "|" in history["outputs"]["2"]["text"][0]
+
+
+def test_the_server_obeys_as_the_command_line_does(server, pack):
+    """The first graph, plain and steered, judged; the same seeds through the diffusers host."""
+    pytest.importorskip("diffusers")
+    pytest.importorskip("scipy")
+
+    def module(name):
+        return import_module(f"{PACK}.learn_to_steer.{name}")
+
+    emojiworld, obedience, judges = (module(f"emojiworld{n}") for n in ("", ".obedience", ".judge"))
+    objective = module("objectives").LearnedObjective(
+        module("checkpoint").load_classifier(emojiworld.CLASSIFIERS / "emojiworld-symmetric.safetensors")
+    )
+    seeds, judge = range(12), judges.load_judge(emojiworld.WEIGHTS)
+
+    def obeyed(pictures):
+        found = judges.find_objects(judge, np.concatenate(pictures).round().astype(np.uint8))
+        return sum(obedience.judge_picture(PROMPT, f)["relations"][0]["holds"] for f in found)
+
+    graph = json.loads(GRAPHS[0].read_text())
+    assert graph["2"]["inputs"]["text"] == PROMPT
+    graph["5"]["inputs"]["batch_size"] = 1
+    saved = {n["inputs"]["filename_prefix"]: k for k, n in graph.items() if n["class_type"] == "SaveImage"}
+    here: dict[str, list] = {"plain": [], "steered": []}
+    for seed in seeds:
+        graph["6"]["inputs"]["seed"] = graph["7"]["inputs"]["seed"] = seed
+        history = server.queue(graph)
+        for kind, pictures in here.items():
+            pictures.append(np.stack(server.pictures(history, saved[kind])))
+    pipe, there = emojiworld.load_pipeline(), {}
+    for kind, wanted in (("plain", None), ("steered", objective)):
+        with torch.inference_mode(False), torch.enable_grad():
+            output = module("hosts.diffusers").generate(
+                pipe, [PROMPT] * len(seeds), objective=wanted, seed=list(seeds), num_inference_steps=20,
+                guidance_scale=emojiworld.GUIDANCE, output_type="latent",
+            )  # fmt: skip
+            there[kind] = [obedience.decode(pipe, output.latents)]
+    figures = {kind: (obeyed(here[kind]), obeyed(there[kind])) for kind in here}
+    print(f"obeyed of {len(seeds)}, server and command line:", figures)
+    assert figures["steered"][0] >= figures["steered"][1] > figures["plain"][1]
 
 
 @pytest.mark.parametrize("path", UNRUN, ids=lambda p: p.stem)
