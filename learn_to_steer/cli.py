@@ -229,8 +229,8 @@ def _add_emojiworld(commands: argparse._SubParsersAction) -> None:
                 add(
                     "--placing",
                     type=_number(0, 1e3),
-                    default=1.0,
-                    help="weight of the loss on what text states tell of places",
+                    default=0.0,
+                    help="weight of the loss on what text states tell of places; above 0, relation words are understood",
                 )
             add(
                 "--warm-start", action="store_true", help="begin with the weights in --weights, not at random"

@@ -13,7 +13,7 @@ from ..learn_to_steer.errors import SteeringError
 from ..learn_to_steer.hosts.comfyui_looking import capture, classify
 from ..learn_to_steer.visual import heat_overlay, object_heats
 from .pictures import pictures_of, to_images
-from .types import ATTENTION, CATEGORY, CLASSIFIER, RELATIONS
+from .types import ATTENTION, CATEGORY, CLASSIFIER, MODELS, RELATIONS
 
 
 class CaptureAttention(io.ComfyNode):
@@ -27,7 +27,7 @@ class CaptureAttention(io.ComfyNode):
             category=CATEGORY,
             description="Adds noise to finished latents, runs the model once and keeps where it looked for each object of the prompt.",
             inputs=[
-                io.Model.Input("model", tooltip="Stable Diffusion (1.x, 2.x, XL, 3), Flux, Flux.2, Chroma, Qwen-Image, Z-Image, Lumina 2, AuraFlow, OmniGen2 or EmojiWorld."),
+                io.Model.Input("model", tooltip=MODELS),
                 io.Conditioning.Input("positive", tooltip="The conditioning of the Relation Prompt node."),
                 RELATIONS.Input("relations", tooltip="From the same Relation Prompt node."),
                 io.Latent.Input("latent", tooltip="Finished latents, from a sampler or an encoded picture."),

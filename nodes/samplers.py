@@ -13,7 +13,7 @@ import nodes as host_nodes
 from ..learn_to_steer.hosts.comfyui import Steering, SteeringLog, steered_model
 from ..learn_to_steer.hosts.comfyui_looking import sample_where_needed
 from ..learn_to_steer.steering import SteeringPlan
-from .types import CATEGORY, CLASSIFIER, OPTIONS, RELATIONS, TRACE
+from .types import CATEGORY, CLASSIFIER, MODELS, OPTIONS, RELATIONS, TRACE
 
 ALWAYS, NEEDED = "always", "only if needed"
 
@@ -77,7 +77,7 @@ class SteeringKSampler(io.ComfyNode):
             description="The KSampler, steered towards the relations of the prompt. Without a relation, or at strength 0, it gives "
             "what the KSampler gives.",
             inputs=[
-                io.Model.Input("model", tooltip="Stable Diffusion (1.x, 2.x, XL, 3), Flux, Flux.2, Chroma, Qwen-Image, Z-Image, Lumina 2, AuraFlow, OmniGen2 or EmojiWorld."),
+                io.Model.Input("model", tooltip=MODELS),
                 io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True, tooltip="The random seed of the noise."),
                 *_ksampler_inputs(),
                 io.Float.Input("denoise", default=1.0, min=0.0, max=1.0, step=0.01, tooltip="How much of the picture is drawn anew; the plan's fractions count these steps."),
@@ -121,7 +121,7 @@ class SteeringKSamplerAdvanced(io.ComfyNode):
             description="The advanced KSampler, steered towards the relations of the prompt. The plan's fractions count the steps "
             "from start_at_step to end_at_step.",
             inputs=[
-                io.Model.Input("model", tooltip="Stable Diffusion (1.x, 2.x, XL, 3), Flux, Flux.2, Chroma, Qwen-Image, Z-Image, Lumina 2, AuraFlow, OmniGen2 or EmojiWorld."),
+                io.Model.Input("model", tooltip=MODELS),
                 io.Combo.Input("add_noise", options=["enable", "disable"], default="enable", tooltip="Whether noise is added to the latents first."),
                 io.Int.Input("noise_seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True, tooltip="The random seed of the noise."),
                 *_ksampler_inputs(),

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ..learn_to_steer.hosts.comfyui import Steering, SteeringLog, steered_model
 from ..learn_to_steer.steering import SteeringPlan
-from .types import CATEGORY, CLASSIFIER, OPTIONS, RELATIONS, TRACE
+from .types import CATEGORY, CLASSIFIER, MODELS, OPTIONS, RELATIONS, TRACE
 
 
 class SteeringOptions(io.ComfyNode):
@@ -62,7 +62,7 @@ class ApplyRelationSteering(io.ComfyNode):
             description="A model that steers itself towards the prompt's relations in whatever sampler node it is used. Without a "
             "relation it is the model itself.",
             inputs=[
-                io.Model.Input("model", tooltip="Stable Diffusion (1.x, 2.x, XL, 3), Flux, Flux.2, Chroma, Qwen-Image, Z-Image, Lumina 2, AuraFlow, OmniGen2 or EmojiWorld."),
+                io.Model.Input("model", tooltip=MODELS),
                 RELATIONS.Input("relations", tooltip="From Relation Prompt, whose conditioning must be the sampler's positive one."),
                 CLASSIFIER.Input("classifier", tooltip="From Load Relation Classifier, made for this model."),
                 OPTIONS.Input("options", optional=True, tooltip='From Steering Options; without it the plan "fast".'),

@@ -6,6 +6,12 @@ from comfy_api.latest import io
 
 CATEGORY = "Learn-to-Steer"
 
+MODELS = (
+    "Stable Diffusion (1.x, 2.x, XL, 3), Flux, Flux.2, Chroma, Qwen-Image, Z-Image, Lumina 2, AuraFlow, OmniGen2 or "
+    "EmojiWorld."
+)
+"""What can be steered, as the tooltip of every MODEL input says it."""
+
 RELATIONS = io.Custom("LTS_RELATIONS")
 """`hosts.comfyui_prompt.PromptRelations`: what a prompt says, and the tokens of its objects."""
 

@@ -34,7 +34,6 @@ def train(args: argparse.Namespace) -> None:
         args.device,
         args.seed,
         minutes=args.minutes,
-        **({"noise_bias": args.noise_bias} if "noise_bias" in args else {}),
     )
     _made(weights)
     if args.part == "autoencoder":
@@ -57,6 +56,7 @@ def train(args: argparse.Namespace) -> None:
             bf16=args.bf16,
             warm_start=args.warm_start,
             grounding=args.grounding,
+            noise_bias=args.noise_bias,
         )
     print(f"Written: {args.part} in {weights}")
 

@@ -123,6 +123,7 @@ def train_mmdit(
     bf16: bool = False,
     warm_start: bool = False,
     grounding: float = 0.1,
+    noise_bias: float = 1.5,
 ) -> None:
     """Fit transformer and text encoder to the velocity noise - picture; captions are drawn anew each time a scene comes
     up. Parameters as in :func:`~.training.train_generator`.
@@ -130,7 +131,7 @@ def train_mmdit(
     Without ``warm_start`` the text encoder begins as the UNet's, where ``destination`` has one.
     """
     torch.manual_seed(run.seed)
-    data = CaptionedScenes(run, destination, scenes, true_share, random_share)
+    data = CaptionedScenes(run, destination, scenes, true_share, random_share, noise_bias)
     model = FlowGenerator(len(data.tokenizer)).to(run.device).train()
     begin = destination / FOLDER if warm_start else destination
     if warm_start:

@@ -56,8 +56,6 @@ class TrainingRun:
     save_every: int = 500
     minutes: float = math.inf
     """Stop (and save) after this time; the learning-rate schedule then follows the clock instead of the steps."""
-    noise_bias: float = 1.5
-    """A generator's times are 1 - u ** noise_bias, u uniform in 0..1: the larger, the noisier."""
 
 
 def scene_pixels(rng: np.random.Generator, scene: Scene | None = None) -> tuple[Scene, np.ndarray]:
@@ -301,16 +299,17 @@ class Batch:
 class CaptionedScenes:
     """Encoded scenes, and batches drawn from them; captions are drawn anew each time a scene comes up.
 
-    destination: folder with the autoencoder; the tokenizer is written there. true_share, random_share: see
-    :func:`train_generator`. Every process encodes scenes of its own, once.
+    destination: folder with the autoencoder; the tokenizer is written there. true_share, random_share, noise_bias:
+    see :func:`train_generator`. Every process encodes scenes of its own, once.
     """
 
     def __init__(
-        self, run: TrainingRun, destination: Path, scenes: int, true_share: float, random_share: float
-    ) -> None:
+        self, run: TrainingRun, destination: Path, scenes: int, true_share: float, random_share: float,
+        noise_bias: float,
+    ) -> None:  # fmt: skip
         from diffusers import AutoencoderKL
 
-        self.run, self.shares = run, (true_share, random_share)
+        self.run, self.shares, self.noise_bias = run, (true_share, random_share), noise_bias
         seed = run.seed + _join_processes()[0]
         vae = AutoencoderKL.from_pretrained(destination / "vae", torch_dtype=torch.float32)
         run.work.mkdir(parents=True, exist_ok=True)
@@ -335,7 +334,7 @@ class CaptionedScenes:
         # is decided what stands where, comes up more often.
         strata = (torch.arange(self.run.batch) + torch.rand(self.run.batch)) / self.run.batch
         nouns = noun_tokens(ids, scenes, self.words)
-        rest = (1 - strata**self.run.noise_bias, ids, nouns, self.boxes[chosen])
+        rest = (1 - strata**self.noise_bias, ids, nouns, self.boxes[chosen])
         return Batch(latents, noise, *(x.to(device) for x in rest))
 
 
@@ -368,7 +367,8 @@ def train_generator(
     bf16: bool = False,
     warm_start: bool = False,
     grounding: float = 0.1,
-    placing: float = 1.0,
+    noise_bias: float = 1.5,
+    placing: float = 0.0,
 ) -> None:
     """Fit UNet and text encoder to predict v.
 
@@ -379,9 +379,10 @@ def train_generator(
     warm_start: begin a new run with the weights in ``destination`` instead of random ones.
     grounding, placing: weights of :func:`~.grounding.grounding_loss` and :func:`~.grounding.placing_loss` beside the
     error of v.
+    noise_bias: times are 1 - u ** noise_bias, u uniform in 0..1: the larger, the noisier.
     """
     torch.manual_seed(run.seed)
-    data = CaptionedScenes(run, destination, scenes, true_share, random_share)
+    data = CaptionedScenes(run, destination, scenes, true_share, random_share, noise_bias)
     scheduler = build_scheduler()
     model = Generator(len(data.tokenizer)).to(run.device).train()
     if warm_start:

@@ -30,7 +30,9 @@ def needed(model: Any, x: Tensor, sites: Sequence[Site], recorder: AttentionReco
     model: the host's BaseModel. x (b, c, h, w): its input. Reckoned from the host's own figure for a call, which never
     holds more than one block's activations at a time.
     """
-    blocks = 1 + max((i for i, site in enumerate(sites) if recorder.wants(site.layer)), default=0)
+    if replaceable_block(model.diffusion_model, sites[0]) is None:
+        return False
+    blocks = 1 + _last(sites, recorder)
     free = comfy.model_management.get_free_memory(x.device)
     return blocks * model.memory_required(list(x.shape)) > free / 2
 
@@ -42,10 +44,9 @@ def checkpoint_blocks(
     pass is ended inside that one. UNets, and transformers whose blocks the host lets nobody replace (Stable
     Diffusion 3, Z-Image, Lumina 2, OmniGen2), are left as they are.
     """
-    last = max((i for i, site in enumerate(sites) if recorder.wants(site.layer)), default=0)
     replace = dict(options.get("patches_replace", {}))
     blocks = dict(replace.get("dit", {}))
-    for site in sites[:last]:
+    for site in sites[: _last(sites, recorder)]:
         stage, number, _ = site.block
         module = replaceable_block(network, site)
         if module is not None:
@@ -53,6 +54,11 @@ def checkpoint_blocks(
             blocks[key] = _checkpointed(site, module, recorder, blocks.get(key))
     replace["dit"] = blocks
     options["patches_replace"] = replace
+
+
+def _last(sites: Sequence[Site], recorder: AttentionRecorder) -> int:
+    """Number of the last block that is read; the pass is ended inside it."""
+    return max(i for i, site in enumerate(sites) if recorder.wants(site.layer))
 
 
 def _checkpointed(

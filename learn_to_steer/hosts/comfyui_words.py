@@ -15,10 +15,8 @@ from ..errors import SteeringError
 from ..tokens import locate
 
 _NO_WORD = -2  # stands for an embedding, which has no id, and for tokens that are not the prompt's
-_TURN, _USER = (
-    151644,
-    (872, 198),
-)  # Qwen's token that opens a turn of a talk, and those of "user" and a line break
+_TURN = 151644  # Qwen's token that opens a turn of a talk
+_USER = (872, 198)  # "user" and a line break
 
 Chunks = Sequence[Sequence[tuple[Any, ...]]]
 

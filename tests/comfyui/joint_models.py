@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from conftest import PACK
 
 _LUMINA = {
     "image_model": "lumina2", "patch_size": 2, "in_channels": 16, "n_layers": 3, "n_refiner_layers": 1, "multiple_of": 32,
@@ -168,3 +169,43 @@ def model_of(kind: Kind):
         load_device=comfy.model_management.get_torch_device(),
         offload_device=comfy.model_management.unet_offload_device(),
     )
+
+
+def check_slope(loss, start: torch.Tensor) -> None:
+    """The gradient of `loss` at `start` has the length that finite differences along it have."""
+    with _gradients():
+        x = start.clone().requires_grad_(True)
+        (slope,) = torch.autograd.grad(loss(x), x)
+        direction = slope / slope.norm()
+        with torch.no_grad():
+            step = 0.05
+            measured = (loss(start + step * direction) - loss(start - step * direction)) / (2 * step)
+    assert float(slope.norm()) > 0
+    assert float(measured) == pytest.approx(float(slope.norm()), rel=2e-2)
+
+
+def check_checkpointing(loss, start: torch.Tensor, keeps_less: bool) -> None:
+    """`loss(x, checkpointing)` and its gradient are the same with checkpointing, and less is kept for the gradient."""
+    values, slopes, kept = {}, {}, {}
+    for checkpointing in (False, True):
+        with _gradients():
+            x = start.clone().requires_grad_(True)
+            values[checkpointing] = loss(x, checkpointing)
+            (slopes[checkpointing],) = torch.autograd.grad(values[checkpointing], x)
+            sizes = {}
+
+            def keep(tensor, sizes=sizes):
+                sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+                return tensor
+
+            with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+                loss(start.clone().requires_grad_(True), checkpointing)
+            kept[checkpointing] = sum(sizes.values())
+    assert torch.equal(values[True], values[False])
+    assert (slopes[True] - slopes[False]).norm() <= 1e-6 * slopes[False].norm()
+    if keeps_less:
+        assert kept[True] < 0.7 * kept[False]
+
+
+def _gradients():
+    return import_module(f"{PACK}.learn_to_steer.hosts.comfyui_gradients").gradients()

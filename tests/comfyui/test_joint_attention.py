@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from conftest import PACK, PROMPT, options
-from joint_models import KINDS, host_class, model_of, tokenizer_of
+from joint_models import KINDS, check_checkpointing, check_slope, host_class, model_of, tokenizer_of
 
 
 def _module(name):
@@ -239,38 +239,12 @@ def loss_of(monkeypatch, world_of):
 
 def test_slope_by_finite_differences(loss_of):
     _, loss, start = loss_of
-    with _module("hosts.comfyui_gradients").gradients():
-        x = start.clone().requires_grad_(True)
-        (slope,) = torch.autograd.grad(loss(x), x)
-        direction = slope / slope.norm()
-        with torch.no_grad():
-            step = 0.05
-            measured = (loss(start + step * direction) - loss(start - step * direction)) / (2 * step)
-    assert float(slope.norm()) > 0
-    assert float(measured) == pytest.approx(float(slope.norm()), rel=2e-2)
+    check_slope(loss, start)
 
 
 def test_checkpointing_changes_no_gradient_and_keeps_less(loss_of):
     kind, loss, start = loss_of
-    values, slopes, kept = {}, {}, {}
-    for checkpointing in (False, True):
-        with _module("hosts.comfyui_gradients").gradients():
-            x = start.clone().requires_grad_(True)
-            values[checkpointing] = loss(x, checkpointing)
-            (slopes[checkpointing],) = torch.autograd.grad(values[checkpointing], x)
-            sizes = {}
-
-            def keep(tensor, sizes=sizes):
-                sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-                return tensor
-
-            with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-                loss(start.clone().requires_grad_(True), checkpointing)
-            kept[checkpointing] = sum(sizes.values())
-    assert torch.equal(values[True], values[False])
-    assert (slopes[True] - slopes[False]).norm() <= 1e-6 * slopes[False].norm()
-    if kind.replaceable:
-        assert kept[True] < 0.7 * kept[False]
+    check_checkpointing(loss, start, keeps_less=kind.replaceable)
 
 
 def test_the_pass_ends_after_the_last_block_that_is_read(node, world_of):
