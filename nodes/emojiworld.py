@@ -21,7 +21,7 @@ class LoadEmojiWorld(io.ComfyNode):
             description="A tiny text-to-image model (128 x 128 pixels, twelve emoji) that draws well and places badly. Good settings: "
             "20 steps, cfg 6, euler, scheduler simple.",
             inputs=[
-                io.Combo.Input("architecture", options=list(FAMILIES), default="unet", optional=True, tooltip='"unet": a UNet like Stable Diffusion\'s. "mmdit": a small transformer of the Flux layout, with joint attention; its weights do not ship yet (learn-to-steer emojiworld train mmdit).'),
+                io.Combo.Input("architecture", options=list(FAMILIES), default="unet", optional=True, tooltip='"unet": a UNet like Stable Diffusion\'s. "mmdit": a small transformer of the Flux layout, with joint attention.'),
             ],
             outputs=[
                 io.Model.Output("model", display_name="MODEL", tooltip="EmojiWorld's denoiser, for latents of 128 x 128 pixels."),
