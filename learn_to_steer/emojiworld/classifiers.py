@@ -55,8 +55,7 @@ Wanted = dict[str, tuple[Kind, tuple[str, ...] | None]]
 def shipped(model: str = "unet") -> Wanted:
     """The classifiers of one of EmojiWorld's models: name -> kind and layers.
 
-    The published architecture did not learn from the transformer's maps (28 % on unseen pairs after 16 epochs), so
-    none is made for it.
+    The published architecture did not learn from the transformer's maps, so none is made for it.
     """
     if model == "unet":
         return {f"emojiworld-{kind}": (kind, CHOSEN_LAYERS) for kind in ("symmetric", "mean", "official")}

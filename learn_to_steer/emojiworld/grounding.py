@@ -9,7 +9,7 @@ nothing about relation words, which stay as badly understood as the captions lea
 These a small model does not find by itself at all, however true the captions: text states without a trace of them give
 the UNet nothing to use, and a UNet that uses nothing gives the text encoder nothing to learn from. `placing_loss` breaks
 this circle: a linear layer, thrown away after training, must tell from a noun's text state where its object stands. Maps
-then follow the words too, and a classifier reads those under wrong words less well; the shipped weights were made without.
+then follow the words too, and a classifier reads those under wrong words less well; the shipped UNet was made without.
 """
 
 from __future__ import annotations
