@@ -116,7 +116,7 @@ def train(
 
 
 def train_shipped(
-    weights: Path, destination: Path, work: Path, scenes: int = 3000, model: str = "unet"
+    weights: Path, destination: Path, work: Path, scenes: int = 1000, model: str = "unet"
 ) -> dict[str, Trained]:
     """Record the maps (once), fit the classifiers of a model and write them with their figures to ``destination``."""
     parts = recorded_parts(weights, work, scenes, model)
@@ -136,7 +136,7 @@ def train_shipped(
 def ablate(
     work: Path,
     weights: Path = WEIGHTS,
-    scenes: int = 3000,
+    scenes: int = 1000,
     images: int = 88,
     seed: int = 0,
     model: str = "unet",

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from ..attention import AttentionLayer, MapStack
 from ..errors import SteeringError
+from ..inversion import Slope
 from ..objectives import StepInfo
 from . import frozen
 from .diffusers_flux import flux_attention_layers, flux_family, flux_reading
-from .diffusers_run import Run, rows_of
+from .diffusers_run import Branch, Run, rows_of
 from .diffusers_schedule import Schedule
 
 LONGEST_TEXT = 512
@@ -82,6 +83,17 @@ class _ConditionalTransformer:
                 **rows_of(self.arguments, rows),
                 **self.shared,
             )
+
+    def predict(self, latent: Tensor, step: int) -> Tensor:
+        output: Tensor = self.transformer(
+            latent.to(self.dtype),
+            encoder_hidden_states=self.context,
+            timestep=self.timestep_of[step].expand(len(latent)).to(self.device, self.dtype) / 1000,
+            return_dict=False,
+            **self.arguments,
+            **self.shared,
+        )[0]
+        return output
 
 
 class FluxRun(Run):
@@ -176,6 +188,13 @@ class FluxRun(Run):
         sigma = torch.tensor(self.schedule().sigmas, dtype=latents.dtype, device=latents.device)[steps]
         sigma = sigma.view(-1, 1, 1, 1)
         return (1 - sigma) * latents + sigma * noise
+
+    def slope(self, branch: Branch, sigmas: list[float]) -> Slope:
+        """The velocity, which is what the model predicts."""
+        return branch.predict
+
+    def model_input(self, latents: Tensor, sigma: float) -> Tensor:
+        return latents
 
     def unpacked(self, latents: Tensor) -> Tensor:
         return self.pipe._unpack_latents(latents, *self.size, self.pipe.vae_scale_factor)

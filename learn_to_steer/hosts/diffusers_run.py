@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..attention import AttentionLayer, MapStack
+from ..inversion import Slope, invert
 from ..objectives import StepInfo
 from . import Host
 from .diffusers_schedule import Schedule
@@ -56,6 +57,9 @@ class Branch(Host, Protocol):
     ) -> MapStack:
         """As `Host.read`, with a time of its own for each row. timesteps (b,): as the pipeline's scheduler has
         them."""
+
+    def predict(self, latent: Tensor, step: int) -> Tensor:
+        """What the model puts out for the whole batch; latent as in `Host.read`."""
 
 
 @dataclass
@@ -132,6 +136,23 @@ class Run(ABC):
     @abstractmethod
     def noised(self, latents: Tensor, noise: Tensor, steps: Tensor) -> Tensor:
         """Latents (B, channels, h, w) brought to the noise level of a step of the schedule each; steps (B,)."""
+
+    def inverted(self, latents: Tensor, iterations: int = 1) -> Tensor:
+        """Pictures' latents (B, channels, h, w) -> what the model is given at each step when the run ends at them:
+        (steps, B, ...) in the pipeline's layout. Under the prompts, without negatives; see `inversion.invert`."""
+        schedule = self.schedule()
+        sigmas = [schedule.sigmas[turn] for turn in schedule.steps]
+        branch = self.branch(self.encoded(), schedule, self.family)
+        levels = invert(self.packed(latents), sigmas, self.slope(branch, sigmas), iterations)
+        return torch.stack([self.model_input(x, sigma) for x, sigma in zip(levels, sigmas, strict=True)])
+
+    @abstractmethod
+    def slope(self, branch: Branch, sigmas: list[float]) -> Slope:
+        """How latents change with the noise level, as `inversion` has it. sigmas: of the steps."""
+
+    @abstractmethod
+    def model_input(self, latents: Tensor, sigma: float) -> Tensor:
+        """Latents as `inversion` has them -> as the model is given them."""
 
     @abstractmethod
     def unpacked(self, latents: Tensor) -> Tensor:

@@ -11,9 +11,10 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
 from ..attention import AttentionLayer, MapStack
+from ..inversion import Slope
 from ..objectives import StepInfo
 from . import frozen
-from .diffusers_run import TEXT_STATES, Run, rows_of
+from .diffusers_run import TEXT_STATES, Branch, Run, rows_of
 from .diffusers_schedule import Schedule
 from .diffusers_unet import attention_layers, model_family, unet_reading
 
@@ -58,6 +59,16 @@ class _ConditionalUNet:
                 layers,
                 **rows_of(self.arguments, rows),
             )
+
+    def predict(self, latent: Tensor, step: int) -> Tensor:
+        output: Tensor = self.unet(
+            latent.to(self.context.dtype),
+            self.timestep_of[step],
+            encoder_hidden_states=self.context,
+            return_dict=False,
+            **self.arguments,
+        )[0]
+        return output
 
 
 class StableDiffusionRun(Run):
@@ -129,6 +140,25 @@ class StableDiffusionRun(Run):
 
     def noised(self, latents: Tensor, noise: Tensor, steps: Tensor) -> Tensor:
         return self.pipe.scheduler.add_noise(latents, noise, self.schedule().timesteps[steps])
+
+    def slope(self, branch: Branch, sigmas: list[float]) -> Slope:
+        """The predicted noise, whatever the model itself predicts."""
+        kind = self.pipe.scheduler.config.prediction_type
+
+        def noise(x: Tensor, step: int) -> Tensor:
+            sigma = sigmas[step]
+            latents = self.model_input(x, sigma)
+            output = branch.predict(latents, step)
+            if kind == "epsilon":
+                return output
+            if kind == "sample":
+                return (x - output) / sigma
+            return (output + sigma * latents) / (1 + sigma**2) ** 0.5  # v_prediction
+
+        return noise
+
+    def model_input(self, latents: Tensor, sigma: float) -> Tensor:
+        return latents / (1 + sigma**2) ** 0.5
 
     def unpacked(self, latents: Tensor) -> Tensor:
         return latents

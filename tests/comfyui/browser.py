@@ -1,11 +1,12 @@
 """The pack in a real browser: every graph opened from the template browser, those of EmojiWorld queued in the page.
 
-    pip install playwright
-    python tests/comfyui/browser.py http://127.0.0.1:8188 --out FOLDER [--chromium /usr/bin/chromium]
+    pip install playwright pillow
+    python tests/comfyui/browser.py http://127.0.0.1:8188 --out FOLDER [--chromium FILE] [--sheet docs/graphs.jpg]
 
 Needs a running ComfyUI with the pack in custom_nodes, and a Chromium. For each graph: nodes that the page does not know,
 what the browser's console complained about, what the nodes say after a run and which of them show pictures; a screenshot
-before and, where it was queued, after. Exit code 1 where a graph does not open cleanly or a queued one does not finish.
+before and, where it was queued, after; with --sheet the last of each on one picture. Exit code 1 where a graph does not
+open cleanly or a queued one does not finish.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from PIL import Image, ImageDraw
 from playwright.sync_api import Page, sync_playwright
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
@@ -30,9 +32,10 @@ FIT = """() => {
     const nodes = window.app.graph._nodes, x = nodes.map(n => n.pos[0]), y = nodes.map(n => n.pos[1]);
     const right = Math.max(...nodes.map(n => n.pos[0] + n.size[0]));
     const low = Math.max(...nodes.map(n => n.pos[1] + n.size[1]));
-    const view = window.app.canvas, left = Math.min(...x) - 30, top = Math.min(...y) - 70;
-    view.ds.scale = Math.min(view.canvas.clientWidth / (right - left + 60), view.canvas.clientHeight / (low - top + 60));
-    view.ds.offset = [-left + 60 / view.ds.scale, -top + 40 / view.ds.scale];
+    const view = window.app.canvas, left = Math.min(...x), top = Math.min(...y) - 30;
+    const room = [view.canvas.clientWidth - 140, view.canvas.clientHeight - 140];
+    view.ds.scale = Math.min(room[0] / (right - left), room[1] / (low - top));
+    view.ds.offset = [-left + 80 / view.ds.scale, -top + 100 / view.ds.scale];
     window.app.graph.setDirtyCanvas(true, true);
 }"""
 
@@ -45,13 +48,14 @@ def main() -> int:
     parser.add_argument("server")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--chromium", help="path of the browser; else the one playwright installed")
+    parser.add_argument("--sheet", type=Path, help="write all graphs on one picture here")
     parser.add_argument("--patience", type=float, default=300, help="seconds to wait for the page and a run")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     failed = False
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1800, "height": 1000})
+        page = browser.new_page(viewport={"width": 2200, "height": 1200})
         page.set_default_timeout(arguments.patience * 1000)
         complaints: list[str] = []
         # A failed request is reported by its response; a fresh host has no userdata, and asks for it all the same.
@@ -91,7 +95,27 @@ def main() -> int:
             print(file.stem, report, flush=True)
             failed |= bool(unknown or complaints or report.get("status", "success") != "success")
         browser.close()
+    if arguments.sheet:
+        sheet(arguments.out).save(arguments.sheet, quality=80)
     return int(failed)
+
+
+def sheet(folder: Path, columns: int = 2, width: int = 1000) -> Image.Image:
+    """Every graph as it was last seen, without the page's own bars."""
+    names = sorted((f.stem for f in WORKFLOWS.glob("*.json")), key=lambda name: int(name.split("-")[0]))
+    shots = []
+    for name in names:
+        done = folder / f"{name}-done.png"
+        with Image.open(done if done.exists() else folder / f"{name}.png") as shot:
+            view = shot.convert("RGB").crop((60, 40, 2200, 940))
+        view = view.resize((width, width * view.height // view.width), Image.Resampling.LANCZOS)
+        ImageDraw.Draw(view).text((16, view.height - 28), name, fill="white", font_size=18)
+        shots.append(view)
+    height = shots[0].height
+    whole = Image.new("RGB", (columns * width, -(-len(shots) // columns) * height))
+    for i, view in enumerate(shots):
+        whole.paste(view, (i % columns * width, i // columns * height))
+    return whole
 
 
 def open_template(page: Page, name: str) -> None:

@@ -1,0 +1,35 @@
+"""A picture's latents at every noise level of a schedule, by going the sampler's own way backwards.
+
+In the noise level sigma, DDIM and rectified flow are the same method, Euler's: x_next = x + (sigma_next - sigma) *
+slope(x, sigma). For a diffusion model x is clean + sigma * noise and its slope the predicted noise (Song et al. 2021,
+"Denoising Diffusion Implicit Models", section 4.3); for a flow model x is (1 - sigma) * clean + sigma * noise and its
+slope the velocity. The step back asks for the slope at the point it leads to, which is found by fixed-point iteration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+Slope = Callable[[Tensor, int], Tensor]
+"""(x (B, ...), step) -> dx / dsigma, same shape."""
+
+
+@torch.no_grad()
+def invert(clean: Tensor, sigmas: Sequence[float], slope: Slope, iterations: int = 1) -> Tensor:
+    """Latents (steps, B, ...) at each step of a schedule that ends at `clean` (B, ...).
+
+    sigmas: of the steps, in the order of sampling (falling), the clean picture's 0 not among them. iterations: model
+    calls per step, at least one; the first starts from the slope of the step before.
+    """
+    x, level, last = clean, 0.0, torch.zeros_like(clean)
+    found: list[Tensor] = []
+    for step in reversed(range(len(sigmas))):
+        start, rise = x, sigmas[step] - level
+        for _ in range(iterations):
+            last = slope(start + rise * last, step)
+        x, level = start + rise * last, sigmas[step]
+        found.append(x)
+    return torch.stack(found[::-1])

@@ -1,0 +1,47 @@
+"""Inversion leads back the way the sampler came, for both of EmojiWorld's models and on a known equation."""
+
+import pytest
+import torch
+
+from learn_to_steer.emojiworld import STEPS, load_pipeline
+from learn_to_steer.hosts.diffusers import run_of
+from learn_to_steer.inversion import invert
+
+PROMPTS = ["a dog to the left of a car", "a fox above a balloon"]
+
+
+def test_each_step_back_is_undone_by_a_step_forth():
+    def slope(x, step):
+        return torch.sin(x) * 0.3 * (step + 1)
+
+    sigmas = [1.0, 0.7, 0.3]
+    clean = torch.tensor([[0.5, -1.0]])
+    levels = invert(clean, sigmas, slope, iterations=60)
+    assert levels.shape == (3, 1, 2)
+    for step, after in enumerate([*levels[1:], clean]):
+        fall = [*sigmas[1:], 0.0][step] - sigmas[step]
+        assert torch.allclose(levels[step] + fall * slope(levels[step], step), after, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["unet", "mmdit"])
+def test_what_was_sampled_is_inverted_and_sampled_again(model):
+    pipe = load_pipeline(model=model)
+    pipe.set_progress_bar_config(disable=True)
+    run = run_of(pipe, PROMPTS, STEPS, guidance_scale=1.0)
+    noise = run.packed(
+        torch.randn(2, pipe.vae.config.latent_channels, 16, 16, generator=torch.manual_seed(3))
+    )
+
+    def sampled(latents):
+        final = pipe(
+            PROMPTS, latents=latents, num_inference_steps=STEPS, guidance_scale=1.0, output_type="latent"
+        ).images
+        return run.unpacked(final)
+
+    clean = sampled(noise)
+    errors = {}
+    for iterations in (1, 5):
+        levels = run.inverted(clean, iterations)
+        assert levels.shape == (STEPS, *noise.shape)
+        errors[iterations] = ((sampled(levels[0]) - clean).std() / clean.std()).item()
+    assert errors[1] < 0.2 and errors[5] < 0.1, errors
