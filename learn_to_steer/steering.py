@@ -3,7 +3,8 @@
 Steering moves the latent against the gradient of an objective between two steps of a sampler (Learn-to-Steer,
 section on inference-time optimisation). One *evaluation* of an image is one forward pass as far as the last
 layer the objective reads and, unless the relation already holds, one backward pass. Everything is batched:
-each image of a batch is steered for itself and leaves the loop when its own relations hold.
+each image of a batch is steered for itself and leaves the loop when its own relations hold. Where they held at its
+last evaluation, the next one begins without a gradient; the pass is repeated with one only if they no longer do.
 """
 
 from __future__ import annotations
@@ -254,6 +255,8 @@ def steer(
     enlarge = 1024.0 if latent.dtype == torch.float16 else 1.0
     for evaluation in range(plan.evaluations_per_step):
         pending = [i for i in pending if plan.budget is None or trace.evaluations[i] < plan.budget]
+        if evaluation == 0:
+            pending = _unsettled(pending, current, evaluate, plan, trace, step)
         if not pending:
             break
         with torch.inference_mode(False), torch.enable_grad():
@@ -283,6 +286,28 @@ def steer(
             if is_open and not note
         ]
     return current.to(latent.dtype) if moved_any else latent
+
+
+def _unsettled(
+    pending: list[int],
+    current: Tensor,
+    evaluate: Evaluate,
+    plan: SteeringPlan,
+    trace: SteeringTrace,
+    step: int,
+) -> list[int]:
+    """Those of the pending images that need a gradient: the others held at their last evaluation, and hold still."""
+    held = [i for i in pending if (last := trace.last(i)) and all(r.note == "reached" for r in last)]
+    if not held:
+        return pending
+    with torch.inference_mode(False), torch.no_grad():
+        reading = evaluate(current[held].clone(), tuple(held))
+    trace.forwards += 1
+    holds = _reached(reading, plan)
+    still = [i for i, is_held in zip(held, holds.tolist(), strict=True) if is_held]
+    kept = Reading(reading.loss[holds], reading.probability[holds], reading.mask[holds])
+    _note(trace, kept, still, step, 0, torch.zeros(len(still)), ["reached"] * len(still))
+    return [i for i in pending if i not in still]
 
 
 def look(latent: Tensor, evaluate: Evaluate, trace: SteeringTrace, step: int) -> Reading | None:

@@ -22,8 +22,8 @@ from .world import DIRECTIONS
 
 Kind = Literal["symmetric", "mean", "official"]
 
-CHOSEN_LAYERS: tuple[str, ...] | None = ("up.0.0",)
-"""What the shipped classifiers read: the first layer whose maps say where the objects are; the pass then stops early."""
+CHOSEN_LAYERS: tuple[str, ...] | None = ("down.0.0", "up.1.0")
+"""What the shipped classifiers read: the 16 x 16 layers whose maps say where the objects are, whatever the words say."""
 
 LAYER_SETS: dict[str, tuple[str, ...] | None] = {
     "all": None,
@@ -33,8 +33,10 @@ LAYER_SETS: dict[str, tuple[str, ...] | None] = {
     "down + mid": ("down.0.0", "down.1.0", "mid.0"),
     "up.0.0 (8 x 8)": ("up.0.0",),
     "up.0 (8 x 8)": ("up.0.0", "up.0.1"),
+    "up.1.0 (16 x 16)": ("up.1.0",),
     "up.1 (16 x 16)": ("up.1.0", "up.1.1"),
     "up": ("up.0.0", "up.0.1", "up.1.0", "up.1.1"),
+    "down.0 + up.1.0 (chosen)": CHOSEN_LAYERS,
 }
 
 MMDIT_LAYERS = ("double.1", "double.2", "double.3")

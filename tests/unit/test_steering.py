@@ -18,11 +18,12 @@ class Toy:
     """loss = softplus(4 (1 - mean)) per relation; remembers which images it was asked about."""
 
     def __init__(self, relations=1, broken=()):
-        self.relations, self.broken, self.asked = relations, broken, []
+        self.relations, self.broken, self.asked, self.graded = relations, broken, [], []
 
     def __call__(self, z, images):
         self.asked.append(tuple(images))
-        assert z.requires_grad and z.is_leaf and len(z) == len(images)
+        self.graded.append(z.requires_grad)
+        assert z.is_leaf and len(z) == len(images)
         mean = z.unflatten(1, (self.relations, -1)).flatten(2).mean(2)
         loss = torch.nn.functional.softplus(4 * (1 - mean))
         loss = torch.stack(
@@ -53,6 +54,21 @@ def test_each_image_is_moved_until_its_relation_holds():
     assert moved[0].mean() > start[0].mean() and moved[2].mean() > start[2].mean()
     assert record.evaluations[1] == 1 and record.last(1)[0].note == "reached"
     assert record.image(0)[0].probability < record.last(0)[0].probability
+
+
+def test_where_a_relation_held_the_next_step_asks_for_no_gradient():
+    toy, record = Toy(), trace(1, 1, 1)
+    first = steer(latents(-1.0, 3.0, 3.0), toy, SteeringPlan(), record, 0, 4)
+    assert toy.asked == [(0, 1, 2)] and toy.graded == [True]
+    first[2] -= 5
+    second = steer(first, toy, SteeringPlan(), record, 1, 4)
+    assert toy.asked[1:] == [(1, 2), (0, 2)] and toy.graded[1:] == [False, True]
+    assert torch.equal(second[1], first[1]) and second[2].mean() > first[2].mean()
+    assert record.evaluations == [2, 2, 2] and record.forwards == 3
+    assert [r.note for r in record.image(1)] == ["reached"] * 2 and [r.step for r in record.image(1)] == [
+        0,
+        1,
+    ]
 
 
 def test_batch_equals_each_alone():
