@@ -17,7 +17,7 @@ from ..symmetric import SymmetricConfig, SymmetricRelationClassifier
 from ..training import FitOptions, FitReport, LeakageReport, fit, leakage
 from . import STEPS, WEIGHTS, family_of, load_pipeline
 from .obedience import Setting, position_cases, run, summarise
-from .relation_data import TRAINED_STEPS, recorded_parts, trained_sigmas
+from .relation_data import recorded_parts, trained_sigmas, trained_steps
 from .world import DIRECTIONS
 
 Kind = Literal["symmetric", "mean", "official"]
@@ -39,14 +39,15 @@ LAYER_SETS: dict[str, tuple[str, ...] | None] = {
     "down.0 + up.1.0 (chosen)": CHOSEN_LAYERS,
 }
 
-MMDIT_LAYERS = ("double.1", "double.2", "double.3")
-"""The first blocks of EmojiWorld-MMDiT that outline objects; a reading ends there, before the single blocks."""
+MMDIT_LAYERS = ("double.1", "double.2")
+"""The first blocks of EmojiWorld-MMDiT that outline objects, which follow a wrong word less than later ones; a reading
+ends there."""
 
 MMDIT_LAYER_SETS: dict[str, tuple[str, ...] | None] = {
     "all": None,
     "double": ("double.0", "double.1", "double.2", "double.3"),
     **{name: (name,) for name in ("double.0", "double.1", "double.2", "double.3")},
-    "double.1 to double.3": MMDIT_LAYERS,
+    "double.1 + double.2 (chosen)": MMDIT_LAYERS,
     "single": tuple(f"single.{i}" for i in range(6)),
     "first two": ("double.0", "double.1"),
 }
@@ -85,7 +86,7 @@ def build(kind: Kind, layers: tuple[str, ...] | None, pipe) -> RelationReader:
         channels=sum(layer.heads for layer in present if layers is None or layer.name in layers),
         map_size=16 if kind == "official" else 8,
         layers=layers,
-        timesteps=TRAINED_STEPS,
+        timesteps=trained_steps(pipe),
         num_timesteps=STEPS,
         sigmas=trained_sigmas(pipe),
         family=family_of(pipe),

@@ -23,8 +23,8 @@ from .render import aspects
 from .training import scene_pixels, to_tensor
 from .world import DIRECTIONS, OBJECTS, PHRASES, article, holds, sample_scene
 
-TRAINED_STEPS = tuple(range(10))
-"""Step indices of the 20-step schedule at which maps are recorded: its first half."""
+FIRST_HALF = tuple(range(10))
+"""Step indices of the first half of the 20-step schedule."""
 
 DRAWS = 4
 """Steps, drawn at random, at which the maps of one inversion are recorded."""
@@ -75,7 +75,7 @@ def _record_batch(
     pictures, names, true = _scenes(pairs, size, rng)
     wrong = (true + torch.from_numpy(rng.integers(1, 4, size=size))) % 4
     latents = pipe.vae.encode(to_tensor(pictures)).latent_dist.mean * pipe.vae.config.scaling_factor
-    drawn = [torch.from_numpy(rng.choice(TRAINED_STEPS, size=size)) for _ in range(DRAWS)]
+    drawn = [torch.from_numpy(rng.choice(trained_steps(pipe), size=size)) for _ in range(DRAWS)]
     noises = [torch.from_numpy(rng.standard_normal(latents.shape, dtype=np.float32)) for _ in drawn]
     phrase = rng.integers(3)
     recorded = []
@@ -118,10 +118,20 @@ def _scenes(
     return pictures, names, torch.tensor(relations)
 
 
+def trained_steps(pipe) -> tuple[int, ...]:
+    """Steps at which maps are recorded: the first half of the schedule, less those at which nothing is left of a picture,
+    as at a flow model's sigma of 1. What its maps show there can only come from the words."""
+    one = torch.ones(len(FIRST_HALF), 1, 1, 1)
+    left = run_of(pipe, [], STEPS).noised(one, torch.zeros_like(one), torch.tensor(FIRST_HALF))
+    return tuple(
+        step for step, share in zip(FIRST_HALF, left.flatten().tolist(), strict=True) if share > 1e-6
+    )
+
+
 def trained_sigmas(pipe) -> tuple[float, ...]:
-    """Noise levels of ``TRAINED_STEPS`` (see ``objectives.StepInfo``)."""
+    """Noise levels of ``trained_steps`` (see ``objectives.StepInfo``)."""
     sigmas = run_of(pipe, [], STEPS).schedule().sigmas
-    return tuple(sigmas[step] for step in TRAINED_STEPS)
+    return tuple(sigmas[step] for step in trained_steps(pipe))
 
 
 def read_maps(pipe, noisy: Tensor, steps: Tensor, prompts: list[str], names: list[Pair]) -> MapStack:
