@@ -12,7 +12,7 @@ from learn_to_steer.emojiworld import WEIGHTS, family_of, load_pipeline
 from learn_to_steer.emojiworld.classifiers import build, shipped
 from learn_to_steer.emojiworld.mmdit import build_transformer
 from learn_to_steer.emojiworld.mmdit_training import GROUNDED, ground_joint
-from learn_to_steer.emojiworld.relation_data import object_pairs, record, trained_sigmas
+from learn_to_steer.emojiworld.relation_data import DRAWS, object_pairs, record, trained_sigmas
 from learn_to_steer.errors import SteeringError
 from learn_to_steer.hosts.diffusers import attention_layers, generate
 from learn_to_steer.hosts.diffusers_flux import flux_reading
@@ -108,13 +108,18 @@ def test_guidance_is_classifier_free(pipe):
 
 def test_maps_are_recorded_for_its_classifiers(pipe):
     recorded = record(pipe, object_pairs("train"), 2, seed=1)
-    assert len(recorded) == 4 and len(recorded.stack.layers) == 10
-    assert trained_sigmas(pipe) == pytest.approx([1 - i / 20 for i in range(10)])
+    assert len(recorded) == 2 * 2 * DRAWS and len(recorded.stack.layers) == 10
+    assert trained_sigmas(pipe) == pytest.approx(
+        [1 - i / 20 for i in range(1, 10)]
+    )  # at 1 no picture is left
+    noised = record(pipe, object_pairs("train"), 2, seed=1, noising=True)
+    assert torch.equal(noised.holds, recorded.holds) and torch.equal(noised.timestep, recorded.timestep)
+    assert not torch.equal(noised.stack.maps[1], recorded.stack.maps[1])
     for kind, layers in shipped("mmdit").values():
         classifier = build(kind, layers, pipe)
         assert classifier.family == family_of(pipe) == "emojiworld-mmdit"
         stacked = recorded.stack.select(layers).stacked(classifier.map_size, "always").float()
-        assert classifier(stacked, recorded.timestep).shape == (4, 4)
+        assert classifier(stacked, recorded.timestep).shape == (len(recorded), 4)
 
 
 def test_commands_take_it(trained, tmp_path, capsys):
