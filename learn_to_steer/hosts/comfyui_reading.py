@@ -108,9 +108,10 @@ class _ConstantControl:
         return getattr(self._control, name)
 
     def get_control(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
-        with torch.inference_mode():
-            residuals = self._control.get_control(x.detach(), *args, **kwargs)
-        return ordinary(residuals)
+        with (
+            torch.no_grad()
+        ):  # inference mode forbids what stands around a look: `allow_mutation_on_saved_tensors`
+            return ordinary(self._control.get_control(x.detach(), *args, **kwargs))
 
 
 def conditional_maps(

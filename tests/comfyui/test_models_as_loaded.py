@@ -1,0 +1,165 @@
+"""What a model may have on it when it is steered: LoRA, ControlNet, weights in half and quarter precision, weights that
+stay outside of the device's memory. Nothing is downloaded: adapters of the host's own formats with random weights."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import SimpleNamespace
+
+import pytest
+import torch
+from conftest import PACK, latents, options, steered, stock
+
+FIRST_LAYER = "diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2"
+
+
+@pytest.fixture
+def lora():
+    """A LoRA file of rank 4 for queries and keys of the first cross-attention."""
+    generator = torch.Generator().manual_seed(5)
+    found = {}
+    with torch.inference_mode():
+        for name, width in (("to_q", 64), ("to_k", 128)):
+            found[f"{FIRST_LAYER}.{name}.lora_up.weight"] = torch.randn(64, 4, generator=generator) / 2
+            found[f"{FIRST_LAYER}.{name}.lora_down.weight"] = torch.randn(4, width, generator=generator) / 2
+            found[f"{FIRST_LAYER}.{name}.alpha"] = torch.tensor(4.0)
+    return found
+
+
+@pytest.fixture
+def own(node, world):
+    """The world with a model of its own: where the host has merged a LoRA, a weight is another object ever after."""
+    return SimpleNamespace(**{**vars(world), "model": node("LoadEmojiWorld")[0]})
+
+
+def _with_lora(world, lora):
+    """(MODEL with the LoRA's patches, conditioning with the LoRA as a hook)."""
+    import comfy.hooks
+    import comfy.sd
+
+    with torch.inference_mode():
+        model, _ = comfy.sd.load_lora_for_models(world.model, None, lora, 0.7, 0.0)
+        hooks = comfy.hooks.create_hook_lora(lora=lora, strength_model=0.7, strength_clip=0.0)
+        positive = comfy.hooks.set_hooks_for_conditioning(world.positive, hooks=hooks)
+        negative = comfy.hooks.set_hooks_for_conditioning(world.negative, hooks=hooks)
+    assert model.patches
+    return model, SimpleNamespace(**{**vars(world), "positive": positive, "negative": negative})
+
+
+def test_lora_merged_and_lora_as_a_hook_steer_alike(node, own, lora):
+    model, hooked = _with_lora(own, lora)
+    merged, log = steered(node, own, model=model)
+    assert log.latest.records[0].move > 0
+    by_hook, hooked_log = steered(node, hooked)
+    without, plain_log = steered(node, own)
+    first = [x.latest.records[0].probability for x in (log, hooked_log, plain_log)]
+    assert first[0] == pytest.approx(first[1], abs=1e-4) and abs(first[0] - first[2]) > 1e-4
+    assert torch.allclose(merged, by_hook, atol=1e-3)
+    assert not torch.allclose(merged, without, atol=1e-2)
+
+
+def test_off_is_off_with_a_lora(node, own, lora):
+    _, hooked = _with_lora(own, lora)
+    off, _ = steered(node, hooked, options=options(node, strength=0.0))
+    assert torch.equal(off, stock(hooked)) and not torch.equal(off, stock(own))
+
+
+@pytest.fixture
+def control_net(world):
+    """A ControlNet of EmojiWorld's layout; its output layers, zero in a new one, are random too."""
+    import comfy.controlnet
+    from comfy.cldm.cldm import ControlNet
+
+    config = dict(world.model.model.model_config.unet_config)
+    for name in ("out_channels", "transformer_depth_output"):
+        config.pop(name)
+    generator = torch.Generator().manual_seed(6)
+    with torch.inference_mode():
+        network = ControlNet(**config, hint_channels=3).eval()
+        for module in network.modules():
+            if isinstance(module, torch.nn.GroupNorm):
+                module.num_groups = 16
+        for weight in network.parameters():
+            scale = weight[0].numel() ** -0.5 if weight.ndim > 1 else 0.1
+            weight.copy_(scale * torch.randn(weight.shape, generator=generator))
+    return comfy.controlnet.ControlNet(network, load_device=world.model.load_device)
+
+
+def test_control_net(node, world, control_net):
+    """Its residuals take part in the looks, it is called without a gradient, and strength 0 is the stock sampler."""
+    import nodes as host_nodes
+
+    seen = []
+    control_net.control_model.register_forward_hook(lambda *_: seen.append(torch.is_grad_enabled()))
+    hint = torch.rand(1, 128, 128, 3, generator=torch.Generator().manual_seed(7))
+    with torch.inference_mode():
+        positive, negative = host_nodes.ControlNetApplyAdvanced().apply_controlnet(
+            world.positive, world.negative, control_net, hint, 0.2, 0.0, 1.0
+        )
+    controlled = SimpleNamespace(**{**vars(world), "positive": positive, "negative": negative})
+    result, log = steered(node, controlled)
+    looks = len(log.latest.records)
+    assert looks and log.latest.records[0].move > 0 and result.isfinite().all()
+    assert len(seen) == 8 + looks and not any(seen)
+    _, without = steered(node, world)
+    assert abs(log.latest.records[0].probability - without.latest.records[0].probability) > 1e-4
+    off, _ = steered(node, controlled, options=options(node, strength=0.0))
+    assert torch.equal(off, stock(controlled)) and not torch.equal(off, stock(world))
+    both, own = steered(node, controlled, latent=latents(2))
+    assert {r.image for r in own.latest.records} == {0, 1}
+    assert own.latest.image(0)[0].probability == pytest.approx(log.latest.records[0].probability, abs=1e-4)
+    assert torch.allclose(both[:1], result, atol=0.1)  # other sums in other batch sizes
+
+
+def _offloading(model, megabytes):
+    """A clone that keeps only so much of its weights on the device, by the host's own means: the rest is brought there
+    for each use."""
+
+    class Offloading(type(model)):
+        def load(self, device_to=None, lowvram_model_memory=0, force_patch_weights=False, full_load=False):
+            super().load(device_to, int(megabytes * 2**20), force_patch_weights, full_load=False)
+
+    clone = model.clone()
+    clone.__class__ = Offloading
+    return clone
+
+
+@pytest.mark.parametrize("with_lora", [False, True], ids=["plain", "lora"])
+def test_offloaded_weights(node, own, lora, with_lora):
+    """Steered as with all weights at hand, with the LoRA applied at each use too."""
+    import comfy.model_management
+
+    model = _with_lora(own, lora)[0] if with_lora else own.model
+    expected, _ = steered(node, own, model=model)
+    comfy.model_management.unload_all_models()
+    model = _offloading(model, 2)
+    result, log = steered(node, own, model=model)
+    assert model.model.model_lowvram and model.loaded_size() < 3 * 2**20 < model.model_size()
+    assert log.latest.records[0].move > 0
+    assert torch.allclose(result, expected, atol=1e-3)
+    comfy.model_management.unload_all_models()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "atol"),
+    [(torch.float16, 0.05), (torch.bfloat16, None), (torch.float8_e4m3fn, None)],
+    ids=str,
+)
+def test_weights_in_half_and_quarter_precision(node, world, monkeypatch, dtype, atol):
+    """As a GPU's owner loads them: stored small, cast at each use. bf16 and fp8 are other, coarser models:
+    they must only steer."""
+    loading = import_module(f"{PACK}.learn_to_steer.hosts.comfyui_emojiworld")
+    base = loading._ModelConfig.set_inference_dtype
+    monkeypatch.setattr(
+        loading._ModelConfig, "set_inference_dtype", lambda self, *_: base(self, dtype, torch.float32)
+    )
+    with torch.inference_mode():
+        model, *_ = loading.load_emojiworld()
+    assert next(model.model.diffusion_model.parameters()).dtype == dtype
+    given = {"seed": 3, "options": options(node, reached=1.0, evaluations_per_step=2)}
+    result, log = steered(node, world, model=model, **given)
+    before, after = log.latest.records[:2]
+    assert before.move > 0 and after.step == before.step and after.probability > before.probability
+    assert result.isfinite().all()
+    if atol is not None:
+        assert torch.allclose(result, steered(node, world, **given)[0], atol=atol)
