@@ -1,21 +1,27 @@
-"""Every sampler of the host on EmojiWorld, as a Markdown table: does steering reach it?
+"""Every sampler of the host on EmojiWorld, as a Markdown table: does steering reach it, and does the picture obey?
 
     python tests/comfyui/samplers.py [seeds] > docs/samplers.md
 
-Run with an interpreter that can import the host, COMFYUI_PATH set. For each sampler: the mean probability of the wanted
-relation at the first and at the last look of a run (plan "fast"), or the sentence of refusal.
+Run with an interpreter that can import the host, COMFYUI_PATH set. One prompt for each relation, of pairs of objects
+that the classifier has not seen, each drawn plainly and steered (plan "fast") from the same seeds; or the sentence of
+refusal. The judge knows rendered scenes only (`learn_to_steer/emojiworld/judge.py`).
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
 
-SEEDS = int(sys.argv[1]) if len(sys.argv) > 1 else 8
+SEEDS = int(sys.argv[1]) if len(sys.argv) > 1 else 6
 os.environ["LEARN_TO_STEER_HOST_TESTS"] = "1"
 
 import conftest  # noqa: E402
 import torch  # noqa: E402
+
+STEPS = 20
 
 
 def main() -> None:
@@ -25,45 +31,64 @@ def main() -> None:
 
     node = conftest.node.__wrapped__(conftest.load_pack())
     world = conftest.world.__wrapped__(node)
-    steps = 20
+    cases = _module("obedience").position_cases("test", 100, seed=SEEDS)
+    prompts = {_relation(case.prompt): case.prompt for case in cases}  # the last of each relation
+    worlds = [_prompted(node, world, prompt) for prompt in prompts.values()]
+    drawn = SEEDS * len(worlds)
     print("# Samplers\n")
     print(
-        f'ComfyUI {comfyui_version.__version__}, EmojiWorld, {SEEDS} pictures of "{conftest.PROMPT}", {steps} steps, '
-        'scheduler simple, cfg 6, plan "fast". Made by `tests/comfyui/samplers.py`. "p" is the probability of the wanted '
-        "relation that the classifier reads, the mean over the pictures: at the first and at the last look while "
-        "steering, and in the finished pictures (brought back to the same noise) with and without steering.\n"
+        f"ComfyUI {comfyui_version.__version__}, EmojiWorld, {drawn} pictures a sampler: {SEEDS} seeds each of "
+        + ", ".join(f'"{prompt}"' for prompt in prompts.values())
+        + f'; {STEPS} steps, scheduler simple, cfg 6, plan "fast". Made by `tests/comfyui/samplers.py`. "p" is the '
+        "probability of the wanted relation that the classifier reads at the first and at the last look, the mean over the "
+        "pictures; the last two columns are how many of the finished pictures obey, by the judge.\n"
     )
-    print("| sampler | looks | p first | p last | p finished, steered | p finished, plain | |")
-    print("|---|---:|---:|---:|---:|---:|---|")
+    print("| sampler | looks | p first | p last | plain | steered |\n|---|---:|---:|---:|---:|---:|")
     for sampler in comfy.samplers.KSampler.SAMPLERS:
         try:
-            latent = conftest.latents(SEEDS)
-            plain = conftest.stock(world, sampler, latent=latent, steps=steps)
-            result, log = conftest.steered(node, world, sampler, latent=latent, steps=steps, options=None)
+            found = [_drawn(node, world, sampler) for world in worlds]
         except ValueError as error:
-            print(f"| {sampler} | | | | | | refused: {error} |", flush=True)
+            print(f"| {sampler} | refused: {error} | | | | |", flush=True)
             continue
-        trace = log.latest
-        first = sum(trace.image(i)[0].probability for i in range(SEEDS)) / SEEDS
-        last = sum(trace.image(i)[-1].probability for i in range(SEEDS)) / SEEDS
-        looks = sum(trace.evaluations) / SEEDS
-        ends = [_finished(node, world, samples) for samples in (result, plain)]
-        said = "steers" if result.isfinite().all() and ends[0] > ends[1] else "does not help here"
+        looks, first, last, plain, steered = (sum(column) / drawn for column in zip(*found, strict=True))
         print(
-            f"| {sampler} | {looks:.1f} | {first:.2f} | {last:.2f} | {ends[0]:.2f} | {ends[1]:.2f} | {said} |",
+            f"| {sampler} | {looks:.1f} | {first:.2f} | {last:.2f} | {plain:.0%} | {steered:.0%} |",
             flush=True,
         )
 
 
-def _finished(node, world, samples) -> float:
-    """Mean probability of the relation in finished latents."""
-    (attention,) = node(
-        "CaptureAttention", model=world.model, positive=world.positive, relations=world.relations,
-        latent={"samples": samples}, noise_level=0.6, seed=0,
-    )  # fmt: skip
-    _, said = node("ClassifyRelation", attention=attention, classifier=world.classifier)
-    values = [float(line.rsplit(" ", 1)[1]) for line in said.splitlines()]
-    return sum(values) / len(values)
+def _module(name: str) -> Any:
+    return import_module(f"{conftest.PACK}.learn_to_steer.emojiworld.{name}")
+
+
+def _relation(prompt: str) -> str:
+    prompts = import_module(f"{conftest.PACK}.learn_to_steer.prompt")
+    return prompts.parse_relations(prompt)[0].relation
+
+
+def _prompted(node: Any, world: SimpleNamespace, prompt: str) -> SimpleNamespace:
+    positive, relations, _ = node("RelationPrompt", clip=world.clip, text=prompt)
+    return SimpleNamespace(**{**vars(world), "positive": positive, "relations": relations, "prompt": prompt})
+
+
+def _drawn(node: Any, world: SimpleNamespace, sampler: str) -> tuple[float, ...]:
+    """Sums over the seeds: looks, probability at the first and at the last look, plain and steered pictures that obey."""
+    latent = conftest.latents(SEEDS)
+    plain = conftest.stock(world, sampler, latent=latent, steps=STEPS)
+    result, log = conftest.steered(node, world, sampler, latent=latent, steps=STEPS, options=None)
+    trace = log.latest
+    first, last = (sum(trace.image(i)[n].probability for i in range(SEEDS)) for n in (0, -1))
+    return sum(trace.evaluations), first, last, _obeyed(world, plain), _obeyed(world, result)
+
+
+def _obeyed(world: SimpleNamespace, samples: torch.Tensor) -> int:
+    """How many finished latents decode to pictures in which the relation holds."""
+    judge = _module("judge")
+    pixels = (world.vae.decode(samples).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    found = judge.find_objects(
+        judge.load_judge(import_module(f"{conftest.PACK}.learn_to_steer.emojiworld").WEIGHTS), pixels
+    )
+    return sum(_module("obedience").judge_picture(world.prompt, f)["relations"][0]["holds"] for f in found)
 
 
 if __name__ == "__main__":

@@ -163,6 +163,43 @@ def test_graph(server, path):
         assert "|" in history["outputs"]["2"]["text"][0]
 
 
+@pytest.mark.parametrize("stem", ["1-first-steps-emojiworld", "10-emojiworld-mmdit"])
+def test_the_pictures_are_those_of_the_command_line(server, pack, stem):
+    """One seed, plain and steered, through the diffusers host: the same pixels but for rounding, whatever the host's
+    version."""
+    pytest.importorskip("diffusers")
+
+    def module(name):
+        return import_module(f"{PACK}.learn_to_steer.{name}")
+
+    (path,) = (p for p in GRAPHS if p.stem == stem)
+    graph = json.loads(path.read_text())
+    by_type = {node["class_type"]: node["inputs"] for node in graph.values()}
+    assert by_type["EmptyLatentImage"].pop("batch_size") and by_type["KSampler"]["sampler_name"] == "euler"
+    by_type["EmptyLatentImage"]["batch_size"] = 1
+    seed = by_type["KSampler"]["seed"]
+    emojiworld, kind = (
+        module("emojiworld"),
+        by_type["LearnToSteer_LoadEmojiWorld"].get("architecture", "unet"),
+    )
+    file = by_type["LearnToSteer_LoadRelationClassifier"]["classifier_name"]
+    objective = module("objectives").LearnedObjective(
+        module("checkpoint").load_classifier(emojiworld.CLASSIFIERS / file)
+    )
+    history, pipe = server.queue(graph), emojiworld.load_pipeline(model=kind)
+    saved = {n["inputs"]["filename_prefix"]: k for k, n in graph.items() if n["class_type"] == "SaveImage"}
+    for name, wanted in (("plain", None), ("steered", objective)):
+        with torch.inference_mode(False), torch.enable_grad():
+            there = module("hosts.diffusers").generate(
+                pipe, PROMPT, objective=wanted, seed=seed, num_inference_steps=20, guidance_scale=emojiworld.GUIDANCE,
+                family=emojiworld.FAMILIES[kind],
+            ).images[0]  # fmt: skip
+        (here,) = server.pictures(history, saved[name])
+        apart = np.abs(here - np.asarray(there, np.float32))
+        print(f"{stem}, {name}: {apart.mean():.3f} levels of 255 apart, at most {apart.max():.0f}")
+        assert apart.mean() < 1
+
+
 def test_the_server_obeys_as_the_command_line_does(server, pack):
     """The first graph, plain and steered, judged; the same seeds through the diffusers host."""
     pytest.importorskip("diffusers")
