@@ -1,12 +1,15 @@
-"""What a model may have on it when it is steered: LoRA, ControlNet, weights in half and quarter precision, weights that
-stay outside of the device's memory. Nothing is downloaded: adapters of the host's own formats with random weights."""
+"""What a model may have on it when it is steered: LoRA, ControlNet, weights in half and quarter precision, quantised
+ones, weights that stay outside of the device's memory. Nothing is downloaded: adapters of the host's own formats with
+random weights, on EmojiWorld and on the tiny Flux of `test_flux.py`."""
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
+import test_flux as tiny
 import torch
 from conftest import PACK, latents, options, steered, stock
 
@@ -111,17 +114,21 @@ def test_control_net(node, world, control_net):
     assert torch.allclose(both[:1], result, atol=0.1)  # other sums in other batch sizes
 
 
-def _offloading(model, megabytes):
-    """A clone that keeps only so much of its weights on the device, by the host's own means: the rest is brought there
-    for each use."""
+def _offloading(model):
+    """A clone that keeps a third of its weights on the device, by the host's own means: the rest is brought there for
+    each use."""
 
     class Offloading(type(model)):
         def load(self, device_to=None, lowvram_model_memory=0, force_patch_weights=False, full_load=False):
-            super().load(device_to, int(megabytes * 2**20), force_patch_weights, full_load=False)
+            super().load(device_to, self.model_size() // 3, force_patch_weights, full_load=False)
 
     clone = model.clone()
     clone.__class__ = Offloading
     return clone
+
+
+def _is_offloaded(model):
+    return model.model.model_lowvram and model.loaded_size() < model.model_size() / 2
 
 
 @pytest.mark.parametrize("with_lora", [False, True], ids=["plain", "lora"])
@@ -132,12 +139,66 @@ def test_offloaded_weights(node, own, lora, with_lora):
     model = _with_lora(own, lora)[0] if with_lora else own.model
     expected, _ = steered(node, own, model=model)
     comfy.model_management.unload_all_models()
-    model = _offloading(model, 2)
+    model = _offloading(model)
     result, log = steered(node, own, model=model)
-    assert model.model.model_lowvram and model.loaded_size() < 3 * 2**20 < model.model_size()
-    assert log.latest.records[0].move > 0
+    assert _is_offloaded(model) and log.latest.records[0].move > 0
     assert torch.allclose(result, expected, atol=1e-3)
     comfy.model_management.unload_all_models()
+
+
+def test_offloaded_weights_of_flux(pack, node):
+    import comfy.model_management
+
+    flux = tiny._world(node, tiny._model())
+    expected, _ = tiny.steered(node, flux)
+    comfy.model_management.unload_all_models()
+    model = _offloading(flux.model)
+    result, log = tiny.steered(node, flux, model=model)
+    assert _is_offloaded(model) and log.latest.records[0].move > 0
+    assert torch.allclose(result, expected, atol=1e-3)
+    comfy.model_management.unload_all_models()
+
+
+def _quantised(model, quantisation):
+    """A MODEL with the matrices of its blocks in one of the host's own quantised formats."""
+    import comfy.latent_formats
+    from comfy.quant_ops import QUANT_ALGOS, QuantizedTensor
+
+    loading = import_module(f"{PACK}.learn_to_steer.hosts.comfyui_flux_model")
+    mark = torch.tensor(list(json.dumps({"format": quantisation}).encode()), dtype=torch.uint8)
+    tensors = {}
+    for name, weight in model.model.diffusion_model.state_dict().items():
+        tensors[name] = weight.clone()
+        if "_blocks." in name and name.endswith(".weight") and weight.ndim == 2:
+            layout = QUANT_ALGOS[quantisation]["comfy_tensor_layout"]
+            small = QuantizedTensor.from_float(tensors.pop(name).bfloat16(), layout)
+            tensors |= {**small.state_dict(name), name.removesuffix("weight") + "comfy_quant": mark}
+    layout = json.loads((tiny.WEIGHTS / "config.json").read_text()) | {"guidance_embeds": False}
+    config = loading._config_class(1.0, None)({"image_model": "flux", **loading.host_layout(layout)})
+    config.latent_format, config.quant_config = comfy.latent_formats.LatentFormat(), {"mixed_ops": True}
+    config.set_inference_dtype(torch.bfloat16, torch.bfloat16)
+    with torch.inference_mode():
+        made = config.get_model({}, "")
+        made.diffusion_model.load_state_dict(tensors)
+    kept = [p for p in made.diffusion_model.parameters() if isinstance(p, QuantizedTensor)]
+    assert len(kept) > 20
+    return loading.patcher_of(made)
+
+
+@pytest.mark.parametrize(
+    "quantisation", ["float8_e4m3fn", "float8_e5m2", "nvfp4", "mxfp8", "int8_tensorwise"]
+)
+def test_quantised_weights(pack, node, quantisation):
+    """Steered as with whole weights, but for the format's coarseness. (On a CPU the host multiplies whole numbers.)"""
+    formats = pytest.importorskip("comfy.quant_ops", reason="this host has no quantised weights").QUANT_ALGOS
+    if quantisation not in formats or not hasattr(formats[quantisation], "keys"):
+        pytest.skip(f"this host does not know {quantisation}")
+    flux = tiny._world(node, tiny._model())
+    wide = tiny.steered(node, flux)[1].latest.records
+    result, log = tiny.steered(node, flux, model=_quantised(flux.model, quantisation))
+    assert result.isfinite().all() and log.latest.records[0].move > 0
+    for mine, theirs in zip(log.latest.records, wide, strict=True):
+        assert mine.probability == pytest.approx(theirs.probability, abs=0.1)
 
 
 @pytest.mark.parametrize(
