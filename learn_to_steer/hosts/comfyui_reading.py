@@ -134,6 +134,7 @@ def conditional_maps(
     """
     options = comfy.model_patcher.create_model_options_clone(options)
     options.pop("multigpu_clones", None)
+    _leave_out_caches(options)
     if checkpointing is None:
         checkpointing = x.requires_grad and comfyui_checkpointing.needed(model, x, sites, recorder)
     watch = watching(recorder, sites, checkpointing)
@@ -145,6 +146,15 @@ def conditional_maps(
         except StopForward:
             pass
     return recorder.maps()
+
+
+def _leave_out_caches(options: dict[str, Any]) -> None:
+    """Take out, in place, wrappers that answer from a cache instead of running the model (the host's EasyCache, and what
+    calls itself a cache too): a look needs the model itself, and is no step of the sampler that a cache should count."""
+    for holder in (options, options.get("transformer_options", {})):
+        for by_key in holder.get("wrappers", {}).values():
+            for key in [key for key in by_key if "cache" in str(key).lower()]:
+                del by_key[key]
 
 
 @contextmanager

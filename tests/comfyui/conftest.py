@@ -90,6 +90,13 @@ def world(node: Any) -> SimpleNamespace:
     )
 
 
+@pytest.fixture
+def own(node: Any, world: SimpleNamespace) -> SimpleNamespace:
+    """The world with a model of its own: where the host has written a patch into a weight, it is another object ever
+    after."""
+    return SimpleNamespace(**{**vars(world), "model": node("LoadEmojiWorld")[0]})
+
+
 def latents(batch: int = 1, **more: Any) -> dict[str, Any]:
     """Empty latents of EmojiWorld's size."""
     return {"samples": torch.zeros(batch, 4, 16, 16), **more}

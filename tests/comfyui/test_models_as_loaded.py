@@ -29,12 +29,6 @@ def lora():
     return found
 
 
-@pytest.fixture
-def own(node, world):
-    """The world with a model of its own: where the host has merged a LoRA, a weight is another object ever after."""
-    return SimpleNamespace(**{**vars(world), "model": node("LoadEmojiWorld")[0]})
-
-
 def _with_lora(world, lora):
     """(MODEL with the LoRA's patches, conditioning with the LoRA as a hook)."""
     import comfy.hooks
