@@ -26,6 +26,7 @@ from PIL import Image
 
 GRAPHS = sorted((Path(__file__).parent / "graphs").glob("*.json"))
 UNRUN = sorted((Path(__file__).parent / "graphs" / "without-weights").glob("*.json"))
+CHECKPOINTS = os.environ.get("LEARN_TO_STEER_CHECKPOINTS")
 MMDIT = ROOT / "learn_to_steer" / "emojiworld" / "weights" / "mmdit"
 
 
@@ -43,9 +44,9 @@ class Server:
     def json(self, path: str):
         return json.loads(self.get(path))
 
-    def queue(self, graph: dict) -> dict:
-        """Queue a graph and wait for its history."""
-        number = asyncio.run(asyncio.wait_for(self._run(graph), 300))
+    def queue(self, graph: dict, patience: float = 300) -> dict:
+        """Queue a graph and wait for its history, so many seconds."""
+        number = asyncio.run(asyncio.wait_for(self._run(graph), patience))
         end = time.time() + 10  # the history is written after the last message
         while time.time() < end:
             history = self.json(f"/history/{number}")
@@ -92,6 +93,8 @@ def server(tmp_path_factory):
     for name in ("custom_nodes", "models", "input", "output", "temp", "user"):
         (base / name).mkdir()
     (base / "custom_nodes" / "learn-to-steer").symlink_to(ROOT, target_is_directory=True)
+    if CHECKPOINTS:
+        (base / "models" / "checkpoints").symlink_to(Path(CHECKPOINTS).resolve(), target_is_directory=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -261,6 +264,29 @@ def test_graph_of_a_large_model_is_whole(server, path):
     workflow = json.loads((ROOT / "workflows" / path.name).read_text())
     by_id = {str(n["id"]): n["type"] for n in workflow["nodes"] if n["type"] != "Note"}
     assert by_id == {number: node["class_type"] for number, node in graph.items()}
+
+
+@pytest.mark.skipif(
+    not CHECKPOINTS, reason="set LEARN_TO_STEER_CHECKPOINTS to a folder of checkpoints (random_checkpoint.py)"
+)
+@pytest.mark.parametrize(
+    ("stem", "file"), [("2-stable-diffusion-1.5", "sd15"), ("3-stable-diffusion-xl", "sdxl")]
+)
+def test_graph_of_a_large_model_runs(server, stem, file):
+    """A full-size checkpoint, for a CPU's sake at 256 px and three steps, steered at the first of them."""
+    (path,) = (p for p in UNRUN if p.stem == stem)
+    graph = json.loads(path.read_text())
+    by_type = {node["class_type"]: node["inputs"] for node in graph.values()}
+    by_type["CheckpointLoaderSimple"]["ckpt_name"] = f"{file}.safetensors"
+    by_type["EmptyLatentImage"] |= {"width": 256, "height": 256}
+    by_type["LearnToSteer_SteeringOptions"] |= {"plan": "custom", "evaluations_per_step": 2, "reached": 1.0}
+    by_type["LearnToSteer_SteeringKSampler"] |= {"steps": 3}
+    history = server.queue(graph, patience=3600)
+    assert history["status"]["status_str"] == "success", history["status"]["messages"][-1]
+    (saved,) = (k for k, n in graph.items() if n["class_type"] == "SaveImage")
+    (picture,) = server.pictures(history, saved)
+    assert picture.shape == (256, 256, 3) and picture.std() > 1
+    print(f"{stem}:", history["outputs"]["10"]["text"][0])
 
 
 def test_bad_input_is_the_nodes_error_text(server):
