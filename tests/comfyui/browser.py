@@ -2,16 +2,19 @@
 
     pip install playwright pillow
     python tests/comfyui/browser.py http://127.0.0.1:8188 --out FOLDER [--chromium FILE] [--sheet docs/graphs.jpg]
+        [--thumbnails]
 
 Needs a running ComfyUI with the pack in custom_nodes, and a Chromium. For each graph: nodes that the page does not know,
 what the browser's console complained about, what the nodes say after a run and which of them show pictures; a screenshot
-before and, where it was queued, after; with --sheet the last of each on one picture. Exit code 1 where a graph does not
-open cleanly or a queued one does not finish.
+before and, where it was queued, after; with --sheet the last of each on one picture; with --thumbnails the pictures that
+the template browser shows, made of what each graph saved, or of the graph where it was not run. Exit code 1 where a graph
+does not open cleanly or a queued one does not finish.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,8 @@ UNKNOWN = """() => window.app.graph._nodes
 SAID = """() => Object.fromEntries(window.app.graph._nodes
     .map(n => [n.type, n.widgets?.find(w => w.name == 'lts_said')?.value]).filter(([, text]) => text))"""
 PICTURES = "() => window.app.graph._nodes.filter(n => n.imgs?.length).map(n => n.type)"
+SAVED = """() => window.app.graph._nodes.filter(n => n.type == 'SaveImage' && n.imgs?.length)
+    .map(n => [n.widgets[0].value, n.imgs.map(i => i.src)])"""
 FIT = """() => {
     const nodes = window.app.graph._nodes, x = nodes.map(n => n.pos[0]), y = nodes.map(n => n.pos[1]);
     const right = Math.max(...nodes.map(n => n.pos[0] + n.size[0]));
@@ -49,6 +54,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--chromium", help="path of the browser; else the one playwright installed")
     parser.add_argument("--sheet", type=Path, help="write all graphs on one picture here")
+    parser.add_argument("--thumbnails", action="store_true", help="write workflows/*.jpg")
     parser.add_argument("--patience", type=float, default=300, help="seconds to wait for the page and a run")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -92,12 +98,39 @@ def main() -> int:
                 page.evaluate(FIT)
                 page.wait_for_timeout(1500)
                 page.screenshot(path=arguments.out / f"{file.stem}-done.png")
+            if arguments.thumbnails:
+                thumbnail(page, arguments.out / f"{file.stem}.png").save(file.with_suffix(".jpg"), quality=88)
             print(file.stem, report, flush=True)
             failed |= bool(unknown or complaints or report.get("status", "success") != "success")
         browser.close()
     if arguments.sheet:
         sheet(arguments.out).save(arguments.sheet, quality=80)
     return int(failed)
+
+
+def thumbnail(page: Page, shot: Path, cell: int = 220) -> Image.Image:
+    """What the open graph saved, a strip for each Save Image node with its name; else the graph itself."""
+    strips = []
+    for name, sources in sorted(page.evaluate(SAVED), key=lambda saved: "steered" in saved[0]):
+        pictures = [Image.open(io.BytesIO(page.request.get(source).body())) for source in sources]
+        width = cell * pictures[0].width // pictures[0].height
+        strip = Image.new("RGB", (width * len(pictures), cell))
+        for i, picture in enumerate(pictures):
+            strip.paste(
+                picture.convert("RGB").resize((width, cell), Image.Resampling.BICUBIC), (i * width, 0)
+            )
+        ImageDraw.Draw(strip).text((6, 4), name, fill="black", font_size=15)
+        strips.append(strip)
+    if not strips:
+        with Image.open(shot) as view:
+            return view.convert("RGB").crop((60, 60, 2000, 1000)).resize((660, 320), Image.Resampling.LANCZOS)
+    beside = all(strip.width == cell for strip in strips)
+    step = (cell, 0) if beside else (0, cell)
+    size = (cell * len(strips), cell) if beside else (max(s.width for s in strips), cell * len(strips))
+    whole = Image.new("RGB", size, "white")
+    for i, strip in enumerate(strips):
+        whole.paste(strip, (i * step[0], i * step[1]))
+    return whole
 
 
 def sheet(folder: Path, columns: int = 2, width: int = 1000) -> Image.Image:
