@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..attention import AttentionRecorder
-from .comfyui_gradients import ordinary_weights
+from .comfyui_gradients import ordinary_weights, unpacked_when_used
 from .comfyui_layouts import replaceable_block
 from .comfyui_site import Site
 
@@ -28,13 +28,25 @@ def needed(model: Any, x: Tensor, sites: Sequence[Site], recorder: AttentionReco
     """Whether what a backward pass keeps might not fit into half of the free memory.
 
     model: the host's BaseModel. x (b, c, h, w): its input. Reckoned from the host's own figure for a call, which never
-    holds more than one block's activations at a time.
+    holds more than one block's activations at a time, and from the weights that are made anew for each use: a gradient
+    keeps these too.
     """
     if replaceable_block(model.diffusion_model, sites[0]) is None:
         return False
     blocks = 1 + _last(sites, recorder)
     free = comfy.model_management.get_free_memory(x.device)
-    return blocks * model.memory_required(list(x.shape)) > free / 2
+    made = _made_when_used(model, x.device) * blocks / len(sites)
+    return blocks * model.memory_required(list(x.shape)) + made > free / 2
+
+
+def _made_when_used(model: Any, device: torch.device) -> int:
+    """Bytes of the weights that are unpacked, cast or brought to the device at each use."""
+    compute = getattr(model, "manual_cast_dtype", None) or model.get_dtype()
+    return sum(
+        weight.numel() * compute.itemsize
+        for weight in model.diffusion_model.parameters()
+        if weight.device != device or weight.dtype != compute or unpacked_when_used(weight)
+    )
 
 
 def checkpoint_blocks(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import comfy.ldm.flux.math as flux_math
@@ -46,6 +46,7 @@ def ordinary_weights(model: nn.Module) -> Iterator[None]:
     """
     replaced: list[tuple[dict[str, Any], str, Any, Any]] = []
     asking: list[Tensor] = []
+    plain_results: AbstractContextManager[Any] = nullcontext()
     try:
         for module in model.modules():
             stores: tuple[dict[str, Any], ...] = (module._parameters, module._buffers)
@@ -53,12 +54,14 @@ def ordinary_weights(model: nn.Module) -> Iterator[None]:
                 for name, tensor in store.items():
                     if tensor is None:
                         continue
+                    if _holds_bytes(tensor):
+                        plain_results = torch._C.DisableTorchFunctionSubclass()
                     if not tensor.is_inference():
                         if tensor.requires_grad and tensor.is_leaf:
                             asking.append(tensor.requires_grad_(False))
                         continue
-                    if type(tensor) not in (Tensor, nn.Parameter):
-                        continue  # quantised tensors are unpacked anew at each use, into ordinary ones
+                    if unpacked_when_used(tensor):
+                        continue
                     stand_in: Tensor = torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(
                         tensor.untyped_storage(), tensor.storage_offset(), tensor.size(), tensor.stride()
                     )
@@ -68,13 +71,26 @@ def ordinary_weights(model: nn.Module) -> Iterator[None]:
                         stand_in.__dict__.update(tensor.__dict__)
                     replaced.append((store, name, tensor, stand_in))
                     store[name] = stand_in
-        yield
+        with plain_results:
+            yield
     finally:
         for store, name, tensor, stand_in in replaced:
             if store.get(name) is stand_in:
                 store[name] = tensor
         for tensor in asking:
             tensor.requires_grad_(True)
+
+
+def unpacked_when_used(tensor: Tensor) -> bool:
+    """Whether a weight is packed - the host's quantised tensors, the bytes of GGUF files - and becomes an ordinary tensor
+    anew at each use."""
+    return type(tensor).__torch_dispatch__ is not Tensor.__torch_dispatch__ or _holds_bytes(tensor)
+
+
+def _holds_bytes(tensor: Tensor) -> bool:
+    """Whether a weight is a class of its own over bytes, as packs that load GGUF files make. What is computed of one
+    would be of that class too, and such packs undo it by means that a look does not allow."""
+    return type(tensor) not in (Tensor, nn.Parameter) and not tensor.is_floating_point()
 
 
 @contextmanager

@@ -246,3 +246,66 @@ def test_weights_in_half_and_quarter_precision(node, world, monkeypatch, dtype, 
     assert result.isfinite().all()
     if atol is not None:
         assert torch.allclose(result, steered(node, world, **given)[0], atol=atol)
+
+
+class _Bytes(torch.Tensor):
+    """A weight as a pack that reads GGUF files keeps it: bytes, and what they mean as attributes."""
+
+    def __new__(cls, data, scale):
+        return super().__new__(cls, data)
+
+    def __init__(self, data, scale):
+        super().__init__()
+        self.scale = scale
+
+    def detach(self):
+        return self  # attributes and all
+
+
+def _packed(weight):
+    scale = weight.abs().max() / 127
+    return _Bytes((weight / scale).round().to(torch.int8), scale)
+
+
+def _unpacking_operations():
+    """The host's operations, but each matrix of a block is unpacked when it is used."""
+    import comfy.ops
+
+    class Linear(comfy.ops.manual_cast.Linear):
+        def forward(self, x):
+            if not isinstance(self.weight, _Bytes):
+                return super().forward(x)
+            weight = self.weight.to(x.dtype) * self.weight.scale
+            assert not torch.is_inference_mode_enabled() or isinstance(weight, _Bytes)
+            if isinstance(weight, _Bytes):
+                weight = torch.Tensor(weight)
+            return torch.nn.functional.linear(x, weight, self.bias)
+
+    return type("Unpacking", (comfy.ops.manual_cast,), {"Linear": Linear})
+
+
+def test_bytes_that_a_pack_unpacks(pack, node):
+    """The way of packs that read GGUF files (tried with ComfyUI-GGUF itself, too)."""
+    import comfy.latent_formats
+
+    flux = tiny._world(node, tiny._model())
+    loading = import_module(f"{PACK}.learn_to_steer.hosts.comfyui_flux_model")
+    layout = json.loads((tiny.WEIGHTS / "config.json").read_text()) | {"guidance_embeds": False}
+    config = loading._config_class(1.0, None)({"image_model": "flux", **loading.host_layout(layout)})
+    config.latent_format = comfy.latent_formats.LatentFormat()
+    config.custom_operations = _unpacking_operations()
+    config.set_inference_dtype(torch.float32, None)
+    with torch.inference_mode():
+        made = config.get_model({}, "")
+        made.diffusion_model.load_state_dict(flux.model.model.diffusion_model.state_dict())
+        for name, module in made.diffusion_model.named_modules():
+            if "_blocks." in name and isinstance(module, torch.nn.Linear):
+                module.weight = torch.nn.Parameter(_packed(module.weight.data), requires_grad=False)
+    wide = tiny.steered(node, flux)[1].latest.records
+    model = loading.patcher_of(made)
+    result, log = tiny.steered(node, flux, model=model)
+    assert result.isfinite().all() and log.latest.records[0].move > 0
+    for mine, theirs in zip(log.latest.records, wide, strict=True):
+        assert mine.probability == pytest.approx(theirs.probability, abs=0.05)
+    off, _ = tiny.steered(node, flux, model=model, options=options(node, strength=0.0))
+    assert torch.equal(off, tiny.plain(flux, model=model))
