@@ -4,7 +4,7 @@
 
 Random weights of FLUX.1's layout (width 3072, 24 heads, 512 text tokens): time and memory do not depend on what is in
 them. Where the machine has no room for 19 + 38 blocks, give fewer: the table then shows what was measured on these, and
-below it what 19 + 38 come to by arithmetic, from the same measurements with one double and one single block less.
+below it what 19 + 38 come to by arithmetic, from the same measurements with half the double and half the single blocks.
 
 Each case runs in a process of its own. Memory is the peak above nothing: weights, states, activations (on a CPU: the
 process's resident memory, above that of a process that has only imported everything).
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import queue
 import resource
 import time
@@ -138,11 +139,11 @@ def full_size(layout: Layout, pixels: int, case: str, repeats: int, here: tuple[
     totals = list(here)
     for kind, wanted in (("double", FULL[0]), ("single", FULL[1])):
         have = getattr(layout, kind)
-        fewer = run(Layout(**{**vars(layout), kind: have - 1}), pixels, case, repeats)
+        fewer = run(Layout(**{**vars(layout), kind: have // 2}), pixels, case, repeats)
         if fewer is None:
             return []
         for i in range(2):
-            totals[i] += (wanted - have) * (here[i] - fewer[i])
+            totals[i] += (wanted - have) * (here[i] - fewer[i]) / (have - have // 2)
     return totals
 
 
@@ -161,6 +162,8 @@ def main() -> None:
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32")
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
+    # What a process frees goes back to the system at once, so that peaks show what is held.
+    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**20))
     layout = Layout(
         given.double, given.single, given.heads, given.head_width, given.text, given.device, given.dtype
     )
