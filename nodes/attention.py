@@ -13,7 +13,7 @@ from ..learn_to_steer.errors import SteeringError
 from ..learn_to_steer.hosts.comfyui_looking import capture, classify
 from ..learn_to_steer.visual import heat_overlay, object_heats
 from .pictures import pictures_of, to_images
-from .types import ATTENTION, CATEGORY, CLASSIFIER, MODELS, RELATIONS
+from .types import ATTENTION, CATEGORY, CLASSIFIER, MODELS, RELATIONS, SPEAKS
 
 
 class CaptureAttention(io.ComfyNode):
@@ -88,6 +88,7 @@ class ClassifyRelation(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LearnToSteer_ClassifyRelation",
+            **SPEAKS,
             display_name="Classify Relation",
             category=CATEGORY,
             description="Reads the prompt's relations off captured attention.",

@@ -7,7 +7,7 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from ..learn_to_steer.hosts.comfyui_prompt import MARK, PromptRelations, read_prompt
-from .types import CATEGORY, RELATIONS
+from .types import CATEGORY, RELATIONS, SPEAKS
 
 
 class RelationPrompt(io.ComfyNode):
@@ -17,6 +17,7 @@ class RelationPrompt(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LearnToSteer_RelationPrompt",
+            **SPEAKS,
             display_name="Relation Prompt",
             category=CATEGORY,
             description="Encodes a prompt and finds the spatial relations it states, such as "

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ..learn_to_steer.visual import Panel, report_figure
 from .pictures import pictures_of, to_images
-from .types import CATEGORY, TRACE
+from .types import CATEGORY, SPEAKS, TRACE
 
 
 class SteeringReport(io.ComfyNode):
@@ -21,6 +21,7 @@ class SteeringReport(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LearnToSteer_SteeringReport",
+            **SPEAKS,
             display_name="Steering Report",
             category=CATEGORY,
             description="One sheet per picture: the picture and the probability and loss of each relation at each look. The image "

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 
 CATEGORY = "Learn-to-Steer"
+
+SPEAKS: dict[str, Any] = (
+    {"has_intermediate_output": True} if "has_intermediate_output" in io.Schema.__dataclass_fields__ else {}
+)
+"""Keywords of a schema whose node shows a text: where the host can (0.8 cannot, 0.33 can), it shows it again when the node's
+result is taken from the cache, as after opening another graph."""
 
 MODELS = (
     "Stable Diffusion (1.x, 2.x, XL, 3), Flux, Flux.2, Chroma, Qwen-Image, Z-Image, Lumina 2, AuraFlow, OmniGen2 or "
