@@ -7,7 +7,7 @@ from learn_to_steer.emojiworld import STEPS, load_pipeline
 from learn_to_steer.hosts.diffusers import run_of
 from learn_to_steer.inversion import invert
 
-PROMPTS = ["a dog to the left of a car", "a fox above a balloon"]
+PROMPTS = ["a dog to the left of a car", "a fox above a balloon"] * 4
 
 
 def test_each_step_back_is_undone_by_a_step_forth():
@@ -29,7 +29,7 @@ def test_what_was_sampled_is_inverted_and_sampled_again(model):
     pipe.set_progress_bar_config(disable=True)
     run = run_of(pipe, PROMPTS, STEPS, guidance_scale=1.0)
     noise = run.packed(
-        torch.randn(2, pipe.vae.config.latent_channels, 16, 16, generator=torch.manual_seed(3))
+        torch.randn(len(PROMPTS), pipe.vae.config.latent_channels, 16, 16, generator=torch.manual_seed(3))
     )
 
     def sampled(latents):
@@ -43,5 +43,7 @@ def test_what_was_sampled_is_inverted_and_sampled_again(model):
     for iterations in (1, 5):
         levels = run.inverted(clean, iterations)
         assert levels.shape == (STEPS, *noise.shape)
-        errors[iterations] = ((sampled(levels[0]) - clean).std() / clean.std()).item()
-    assert errors[1] < 0.2 and errors[5] < 0.1, errors
+        off = sampled(levels[0]) - clean
+        errors[iterations] = (off.flatten(1).std(1) / clean.flatten(1).std(1)).sort().values
+    # One picture of the eight may be steep near its end: a small difference there is a large one at the beginning.
+    assert errors[1].median() < 0.15 and errors[5].median() < 0.05 and errors[5][-2] < 0.1, errors
