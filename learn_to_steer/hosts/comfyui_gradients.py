@@ -2,8 +2,8 @@
 
 Four things stand in the way, and each is met here without a copy of the weights and without a lasting change:
 weights made under inference mode cannot be saved for a backward pass (`ordinary_weights`), blocks add into saved tensors
-in place, some paths use kernels without a derivative unless the host believes it is training (`gradients`), and so do
-some attention kernels (`differentiable_attention`).
+in place (`comfyui_mutation.py`), some paths use kernels without a derivative unless the host believes it is training
+(`gradients`), and so do some attention kernels (`differentiable_attention`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import SteeringError
+from .comfyui_mutation import mutation_of_saved_tensors
 
 
 def ordinary(value: Any) -> Any:
@@ -106,7 +107,7 @@ def gradients() -> Iterator[None]:
         try:
             if before is not None:
                 management.in_training = True
-            with torch.autograd.graph.allow_mutation_on_saved_tensors():
+            with mutation_of_saved_tensors():
                 yield
         except RuntimeError as error:
             if any(sign in str(error) for sign in _NO_DERIVATIVE):

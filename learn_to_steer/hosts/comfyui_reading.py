@@ -108,7 +108,6 @@ class _ConstantControl:
         return getattr(self._control, name)
 
     def get_control(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
-        # Not inference mode, which forbids what stands around a look: `allow_mutation_on_saved_tensors`.
         with torch.no_grad():
             return ordinary(self._control.get_control(x.detach(), *args, **kwargs))
 

@@ -119,6 +119,9 @@ def test_control_net(node, world):
     off, _ = steered(node, controlled, seed=3, options=options(node, strength=0.0))
     assert torch.equal(off, stock(controlled, seed=3)) and not torch.equal(off, stock(world, seed=3))
     both, own = steered(node, controlled, seed=3, latent=latents(2))
+    for seed in range(4, 10):
+        once, again = (steered(node, controlled, seed=seed, steps=4, latent=latents(2))[0] for _ in range(2))
+        assert torch.equal(once, again)
     assert {r.image for r in own.latest.records} == {0, 1}
     assert own.latest.image(0)[0].probability == pytest.approx(log.latest.records[0].probability, abs=1e-4)
     assert torch.allclose(both[:1], result, atol=2e-2)  # other sums in other batch sizes
