@@ -22,7 +22,8 @@ class _Saved:
     """A tensor as it was when it was saved."""
 
     def __init__(self, tensor: Tensor) -> None:
-        self.value, self.version = tensor, tensor._version
+        self.value: Tensor | None = tensor
+        self.version = tensor._version
 
 
 class _CopyBeforeWriting(TorchDispatchMode):
@@ -31,6 +32,7 @@ class _CopyBeforeWriting(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self._by_memory: dict[int, weakref.WeakSet[_Saved]] = {}
+        self._all: weakref.WeakSet[_Saved] = weakref.WeakSet()
 
     def save(self, tensor: Tensor) -> _Saved:
         """The handle of a tensor that is being saved, the same one if it is saved again unchanged."""
@@ -40,7 +42,14 @@ class _CopyBeforeWriting(TorchDispatchMode):
                 return saved
         saved = _Saved(tensor)
         there.add(saved)
+        self._all.add(saved)
         return saved
+
+    def let_go(self) -> None:
+        """Forget every tensor: one that was written into may hold the graph that holds its handle."""
+        for saved in self._all:
+            saved.value = None
+        self._by_memory.clear()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -55,7 +64,8 @@ class _CopyBeforeWriting(TorchDispatchMode):
     def _copy_what_uses(self, tensor: Tensor) -> None:
         # A handle that is not a copy yet keeps its memory, so no other tensor can be found under the same number.
         for saved in self._by_memory.pop(_memory(tensor), ()):
-            saved.value = saved.value.clone()
+            if saved.value is not None:
+                saved.value = saved.value.clone()
 
 
 def _memory(tensor: Tensor) -> int:
@@ -66,6 +76,9 @@ def _memory(tensor: Tensor) -> int:
 def mutation_of_saved_tensors() -> Iterator[None]:
     """Inside, forward and backward passes may be run through blocks that write into saved tensors; gradients are those
     of the values at the time of saving."""
-    with _CopyBeforeWriting() as mode:
-        with torch.autograd.graph.saved_tensors_hooks(mode.save, lambda saved: saved.value):
+    mode = _CopyBeforeWriting()
+    try:
+        with mode, torch.autograd.graph.saved_tensors_hooks(mode.save, lambda saved: saved.value):
             yield
+    finally:
+        mode.let_go()
