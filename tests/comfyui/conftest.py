@@ -50,9 +50,8 @@ def pack() -> Any:
     return load_pack()
 
 
-@pytest.fixture(scope="session")
-def node(pack: Any) -> Callable[..., tuple[Any, ...]]:
-    """node("RelationPrompt", clip=..., ...) -> the node's outputs."""
+def make_node(pack: Any) -> Callable[..., tuple[Any, ...]]:
+    """A function node("RelationPrompt", clip=..., ...) -> the node's outputs."""
 
     async def classes() -> list[Any]:
         extension = await pack.comfy_entrypoint()
@@ -67,6 +66,11 @@ def node(pack: Any) -> Callable[..., tuple[Any, ...]]:
 
     call.classes = by_name  # type: ignore[attr-defined]
     return call
+
+
+@pytest.fixture(scope="session")
+def node(pack: Any) -> Callable[..., tuple[Any, ...]]:
+    return make_node(pack)
 
 
 @pytest.fixture(scope="session")
