@@ -24,7 +24,7 @@ from torch import Tensor
 
 from .classifier import ClassifierCard, OfficialConfig, RelationClassifier, RelationReader
 from .errors import SteeringError
-from .relations import canonical_relation
+from .language import canonical_relation
 from .symmetric import SymmetricConfig, SymmetricRelationClassifier
 
 FORMAT = "learn-to-steer-classifier"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .relations import Relation
+from .language import Relation
 
 Box = Sequence[float]
 """(centre x, centre y, width, height); any unit, y downwards."""

@@ -19,7 +19,7 @@ from torch import Tensor
 from .attention import MapStack, normalised
 from .classifier import RelationReader
 from .errors import SteeringError
-from .relations import canonical_relation
+from .language import canonical_relation
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,9 @@ def from_command_line() -> None:
                     trace = json.loads((out / "trace.json").read_text())
                     pictures = [Image.open(out / f"{n}.png").tobytes() for n in ("plain", "steered")]
                 numbers = json.dumps([trace["trace"], trace["model_calls"]], sort_keys=True).encode()
-                print("command line", model, way, repr(prompt), digest(*pictures), digest(numbers), flush=True)
+                print(
+                    "command line", model, way, repr(prompt), digest(*pictures), digest(numbers), flush=True
+                )
 
 
 def from_python() -> None:

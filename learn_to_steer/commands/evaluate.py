@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import SteeringError
-from ..prompt import parse_relations
+from ..language import parse_relations
 from .files import check_writable, read_prompts, staged
 from .models import check_objects, load_pipeline, load_reader, model_folder, nouns
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..relations import RelationTriplet
+from ..language import RelationTriplet
 from .files import staged
 from .models import (
     ModelFolder,

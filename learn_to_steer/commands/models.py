@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..emojiworld import CLASSIFIERS, FAMILIES, WEIGHTS
 from ..emojiworld.world import OBJECTS
 from ..errors import SteeringError
-from ..prompt import parse_relations
-from ..relations import RelationTriplet, canonical_relation
+from ..language import RelationTriplet, canonical_relation, find_words, parse_relations, written_triplet
 
 if TYPE_CHECKING:
     from ..classifier import RelationReader
@@ -137,12 +136,8 @@ def given_triplet(prompt: str, text: str) -> RelationTriplet:
 
     Raises SteeringError for another form, an unknown relation, and words that the prompt does not have.
     """
-    parts = [part.strip() for part in text.split("|")]
-    if len(parts) != 3 or not all(parts):
-        raise SteeringError(f'Expected a triplet "SUBJECT | RELATION | OBJECT", got "{text}"; write it so.')
-    subject, relation, other = parts[0], canonical_relation(parts[1]), parts[2]
-    from ..tokens import find_words
-
+    subject, name, other = written_triplet(text)
+    relation = canonical_relation(name)
     spans = find_words(prompt, subject), find_words(prompt, other)
     if spans[0] == spans[1]:
         raise SteeringError(f'Expected two different objects, got "{text}"; relate it to something else.')

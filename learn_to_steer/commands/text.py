@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from ..errors import SteeringError
-from ..prompt import triplets_as_json
+from ..language import triplets_as_json
 from .files import read_prompts, unwritable
 
 

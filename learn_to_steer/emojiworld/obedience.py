@@ -21,9 +21,8 @@ from tqdm import tqdm
 from ..errors import SteeringError
 from ..evaluation import position_holds, wilson_interval
 from ..hosts.diffusers import denoiser, generate
+from ..language import Relation, parse_relations
 from ..objectives import Objective
-from ..prompt import parse_relations
-from ..relations import Relation
 from ..steering import SteeringPlan
 from . import GUIDANCE, STEPS, WEIGHTS, family_of
 from .judge import Found, Judge, find_objects, load_judge

@@ -17,7 +17,8 @@ from tqdm import tqdm
 from ..attention import MapStack
 from ..dataset import RecordedMaps, concatenate
 from ..hosts.diffusers import run_of, token_positions
-from ..tokens import find_words, token_weights
+from ..language import find_words
+from ..tokens import token_weights
 from . import STEPS, family_of, load_pipeline
 from .render import aspects
 from .training import scene_pixels, to_tensor

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..relations import Relation
+from ..language import Relation
 
 IMAGE_SIZE = 128
 """Width and height of a picture in pixels."""

@@ -10,25 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ..attention import AttentionLayer, MapStack
 from ..errors import SteeringError
+from ..language import RelationTriplet
 from ..objectives import Objective, Reading, RelationTarget, StepInfo
-from ..prompt import parse_relations
-from ..relations import RelationTriplet, canonical_relation
 from ..steering import Evaluate
-from ..tokens import find_words, token_weights
-
-Triplet = RelationTriplet | tuple[str, str, str]
-"""A relation triplet, or (subject words, relation name, object words) of the prompt."""
-
+from ..tokens import token_weights
 
 UNET_FAMILIES = {768: "sd1", 1024: "sd2", 2048: "sdxl"}
 """Model family of a UNet by the width of its text states."""
+
 
 FLUX_LAYOUT = (19, 38, 24)
 """Double blocks, single blocks and heads of FLUX.1 schnell and dev: 1368 channels."""
@@ -127,41 +123,6 @@ def wanted_relations(
         objects.append(words)
         tokens.append([positions(image, span) for span in slots])
     return Wanted(targets, objects, token_weights(tokens, length))
-
-
-def understood_triplets(
-    prompts: Sequence[str],
-    given: Sequence[Triplet] | Sequence[Sequence[Triplet]] | None = None,
-    single: bool = False,
-) -> list[list[RelationTriplet]]:
-    """The relations of each prompt: parsed, or as `given` by hand, one list per prompt.
-
-    single: with one prompt `given` may be just its list. Raises SteeringError for words that are not in the
-    prompt, relations that are not in the vocabulary, and a wrong number of lists.
-    """
-    if given is None:
-        return [list(parse_relations(prompt)) for prompt in prompts]
-    lists: list[Any] = list(given)
-    if single and (
-        not lists or isinstance(lists[0], RelationTriplet) or isinstance(next(iter(lists[0]), None), str)
-    ):
-        lists = [lists]
-    if len(lists) != len(prompts):
-        raise SteeringError(
-            f"Expected one list of triplets for each of {len(prompts)} prompts, got {len(lists)}; "
-            "give a list per prompt."
-        )
-    return [[_triplet(prompt, t) for t in of_image] for prompt, of_image in zip(prompts, lists, strict=True)]
-
-
-def _triplet(prompt: str, given: Triplet) -> RelationTriplet:
-    if isinstance(given, RelationTriplet):
-        return given
-    if len(given) != 3:
-        raise SteeringError(f"Expected (subject, relation, object), got {given!r}; give three texts.")
-    subject, relation, other = given
-    first, second = find_words(prompt, subject), find_words(prompt, other)
-    return RelationTriplet(subject, canonical_relation(relation), other, first, second, first, second)
 
 
 def knows(objective: Objective, relation: str) -> bool:

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from ..attention import MapStack
 from ..errors import SteeringError
+from ..language import RelationTriplet
 from ..objectives import LearnedObjective, Objective, RelationTarget, StepInfo
-from ..relations import RelationTriplet
 from ..tokens import token_weights
 from . import knows
 from .comfyui import Steering, check_fit, steered_model

@@ -9,10 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import SteeringError
-from ..prompt import strip_weighting
-from ..relations import RelationTriplet
-from . import understood_triplets
+from ..language import RelationTriplet, strip_weighting, understood_triplets, written_triplet
 from .comfyui_words import context_parts, word_positions
 
 MARK = "learn_to_steer"
@@ -70,15 +67,4 @@ def manual_triplets(lines: str) -> list[tuple[str, str, str]]:
 
     Raises SteeringError for a line of another form.
     """
-    found = []
-    for line in lines.splitlines():
-        if not line.strip():
-            continue
-        parts = [part.strip() for part in line.split("|")]
-        if len(parts) != 3 or not all(parts):
-            raise SteeringError(
-                f'Expected a relation a line in the form "dog | right of | teddy bear", got "{line.strip()}"; '
-                "separate subject, relation and object by a vertical bar."
-            )
-        found.append((parts[0], parts[1], parts[2]))
-    return found
+    return [written_triplet(line) for line in lines.splitlines() if line.strip()]

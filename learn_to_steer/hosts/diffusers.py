@@ -19,19 +19,11 @@ from torch import Tensor, nn
 from ..attention import AttentionLayer
 from ..classifier import check_classifier
 from ..errors import SteeringError
+from ..language import RelationTriplet, Triplet, understood_triplets
 from ..objectives import LearnedObjective, Objective, RelationTarget, StepInfo
-from ..relations import RelationTriplet
 from ..steering import SteeringPlan, SteeringTrace, steer
 from ..tokens import encoder_of, locate
-from . import (
-    Triplet,
-    diffusers_flux,
-    diffusers_unet,
-    evaluator,
-    hooked,
-    understood_triplets,
-    wanted_relations,
-)
+from . import diffusers_flux, diffusers_unet, evaluator, hooked, wanted_relations
 from .diffusers_flux_run import FluxRun
 from .diffusers_run import Branch, Run
 from .diffusers_schedule import Schedule, carry_over

@@ -10,8 +10,8 @@ from learn_to_steer.classifier import ClassifierCard
 from learn_to_steer.errors import SteeringError
 from learn_to_steer.hosts.diffusers import attention_layers, generate, model_family, unet_reading
 from learn_to_steer.hosts.diffusers_schedule import Schedule
+from learn_to_steer.language import Relation
 from learn_to_steer.objectives import CentroidObjective, LearnedObjective, RelationTarget, StepInfo
-from learn_to_steer.relations import Relation
 from learn_to_steer.steering import SteeringPlan
 from learn_to_steer.symmetric import SYMMETRIC_RELATIONS, SymmetricConfig, SymmetricRelationClassifier
 from learn_to_steer.tokens import token_weights

@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from learn_to_steer.emojiworld import load_pipeline
-from learn_to_steer.emojiworld.grounding import ground, grounding_loss, noun_tokens, placing_loss, scene_boxes
+from learn_to_steer.emojiworld.grounding import (
+    ground,
+    grounding_loss,
+    noun_tokens,
+    placing_loss,
+    scene_boxes,
+)
 from learn_to_steer.emojiworld.world import Box, Placed, Scene, sample_scene
 from learn_to_steer.tokens import encoder_of
 

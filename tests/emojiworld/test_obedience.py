@@ -22,8 +22,8 @@ from learn_to_steer.emojiworld.relation_data import object_pairs, record, traine
 from learn_to_steer.emojiworld.render import aspects, render
 from learn_to_steer.emojiworld.world import DIRECTIONS, Box, Placed, Scene, article, holds, sample_scene
 from learn_to_steer.errors import SteeringError
+from learn_to_steer.language import parse_relations
 from learn_to_steer.objectives import LearnedObjective
-from learn_to_steer.prompt import parse_relations
 from learn_to_steer.steering import SteeringPlan
 from learn_to_steer.training import leakage
 

@@ -17,8 +17,7 @@ from learn_to_steer.emojiworld.world import (
     sample_caption,
     sample_scene,
 )
-from learn_to_steer.prompt import parse_relations
-from learn_to_steer.relations import Relation
+from learn_to_steer.language import Relation, parse_relations
 
 
 @pytest.fixture

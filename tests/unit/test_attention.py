@@ -5,7 +5,13 @@ import torch
 import torch.nn.functional as F
 
 import learn_to_steer.attention as attention
-from learn_to_steer.attention import AttentionLayer, AttentionRecorder, MapStack, StopForward, attention_maps
+from learn_to_steer.attention import (
+    AttentionLayer,
+    AttentionRecorder,
+    MapStack,
+    StopForward,
+    attention_maps,
+)
 from learn_to_steer.errors import SteeringError
 
 

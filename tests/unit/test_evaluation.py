@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learn_to_steer.evaluation import position_holds, wilson_interval
-from learn_to_steer.relations import Relation
+from learn_to_steer.language import Relation
 
 FOUR = (Relation.LEFT, Relation.RIGHT, Relation.ABOVE, Relation.BELOW)
 boxes = st.tuples(*[st.floats(0, 100)] * 2, *[st.floats(1, 60)] * 2)

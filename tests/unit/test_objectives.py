@@ -7,7 +7,13 @@ import torch.nn.functional as F
 from learn_to_steer.attention import AttentionLayer, MapStack
 from learn_to_steer.classifier import ClassifierCard
 from learn_to_steer.errors import SteeringError
-from learn_to_steer.objectives import CentroidObjective, LearnedObjective, RelationTarget, StepInfo, centroids
+from learn_to_steer.objectives import (
+    CentroidObjective,
+    LearnedObjective,
+    RelationTarget,
+    StepInfo,
+    centroids,
+)
 from learn_to_steer.symmetric import SYMMETRIC_RELATIONS, SymmetricRelationClassifier
 
 LAYERS = (AttentionLayer("down.0.0", "down", 0, 2), AttentionLayer("mid.0", "mid", 1, 2))

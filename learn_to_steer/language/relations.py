@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import product
 
-from .errors import SteeringError
+from ..errors import SteeringError
 
 
 class Relation(str, Enum):

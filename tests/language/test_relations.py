@@ -6,7 +6,8 @@ import math
 import pytest
 
 from learn_to_steer.errors import SteeringError
-from learn_to_steer.relations import SYNONYMS, Relation, canonical_relation, combine, relation_of_offset
+from learn_to_steer.language import Relation, canonical_relation
+from learn_to_steer.language.relations import SYNONYMS, combine, relation_of_offset
 
 NAMES = [
     "to the left of", "to the right of", "above", "below", "next to", "inside", "in front of",

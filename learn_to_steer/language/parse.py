@@ -12,9 +12,9 @@ because the three ways to go on mean three things:
 from typing import Any
 
 from . import lexicon as lex
-from .prompt_chunks import Chunk, Kind, chunk_prompt
-from .prompt_words import NounPhrase, strip_weighting
+from .chunks import Chunk, Kind, chunk_prompt
 from .relations import Relation, RelationTriplet, combine, relation_of_offset
+from .words import NounPhrase, strip_weighting
 
 __all__ = ["parse_relations", "strip_weighting", "triplets_as_json"]
 

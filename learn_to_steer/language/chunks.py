@@ -10,7 +10,8 @@ from enum import Enum, auto
 from itertools import groupby, product
 
 from . import lexicon as lex
-from .prompt_words import (
+from .relations import CORNER_WORDS, SIDE_WORDS, SYNONYMS, Relation
+from .words import (
     SEPARATORS,
     STOPS,
     NounPhrase,
@@ -23,7 +24,6 @@ from .prompt_words import (
     strip_weighting,
     tokenize,
 )
-from .relations import CORNER_WORDS, SIDE_WORDS, SYNONYMS, Relation
 
 
 class Kind(Enum):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from learn_to_steer.prompt import parse_relations, strip_weighting, triplets_as_json
+from learn_to_steer.language import parse_relations, strip_weighting, triplets_as_json
 
 PROMPTS = Path(__file__).parents[1] / "fixtures" / "prompts"
 

@@ -5,8 +5,7 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learn_to_steer.prompt import parse_relations, strip_weighting
-from learn_to_steer.relations import Relation
+from learn_to_steer.language import Relation, parse_relations, strip_weighting
 
 # The same examples on every run; no time limit for one example, a loaded machine is no failure.
 thorough = settings(max_examples=300, deadline=None, derandomize=True)
