@@ -241,7 +241,7 @@ def _judged(
     import numpy as np
 
     from ..emojiworld.judge import find_objects, load_judge
-    from ..evaluation import position_holds
+    from ..evaluation.position import position_holds
 
     verdicts = []
     for found in find_objects(load_judge(model.path), np.stack([np.asarray(p) for p in pictures])):

@@ -19,7 +19,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..errors import SteeringError
-from ..evaluation import position_holds, wilson_interval
+from ..evaluation.position import position_holds
+from ..evaluation.statistics import wilson_interval
 from ..hosts.diffusers import denoiser, generate
 from ..language import Relation, parse_relations
 from ..objectives import Objective

@@ -120,7 +120,7 @@ def article(noun: str) -> str:
 
 def holds(a: Box, relation: Relation, b: Box) -> bool:
     """GenEval's position rule: is ``a`` in ``relation`` to ``b``? (See :mod:`learn_to_steer.evaluation`.)"""
-    from ..evaluation import position_holds
+    from ..evaluation.position import position_holds
 
     return position_holds((a.x, a.y, a.width, a.height), relation, (b.x, b.y, b.width, b.height))
 

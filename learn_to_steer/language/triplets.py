@@ -54,7 +54,7 @@ def written_triplet(line: str) -> tuple[str, str, str]:
     parts = [part.strip() for part in line.split("|")]
     if len(parts) != 3 or not all(parts):
         raise SteeringError(
-            f'Expected a triplet "SUBJECT | RELATION | OBJECT" such as "dog | right of | teddy bear", got "{line.strip()}"; '
-            "separate its parts by a vertical bar."
+            f'Expected a triplet "SUBJECT | RELATION | OBJECT" such as "dog | right of | teddy bear", got '
+            f'"{line.strip()}"; separate its parts by a vertical bar.'
         )
     return parts[0], parts[1], parts[2]

@@ -1,16 +1,19 @@
-"""Position rules and the statistics of obedience. Pure functions: no model, no picture."""
+"""Position rules: which relation two boxes stand in. Pure functions: no model, no picture."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from .language import Relation
+from ..language import Relation
 
 Box = Sequence[float]
 """(centre x, centre y, width, height); any unit, y downwards."""
 
+
 GENEVAL_SHRINK = 0.1
+
+
 GENEVAL_MIN_COMPONENT = 0.5
 
 
@@ -40,13 +43,3 @@ def position_holds(subject: Box, relation: Relation, reference: Box) -> bool:
         for axis, component in enumerate((dx, dy))
         if component
     )
-
-
-def wilson_interval(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95% interval of a share (Wilson 1927); (0, 1) when nothing was tried."""
-    if trials == 0:
-        return 0.0, 1.0
-    p, zz = successes / trials, z * z
-    centre = (p + zz / (2 * trials)) / (1 + zz / trials)
-    half = z / (1 + zz / trials) * math.sqrt(p * (1 - p) / trials + zz / (4 * trials * trials))
-    return max(0.0, centre - half), min(1.0, centre + half)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learn_to_steer.evaluation import position_holds, wilson_interval
+from learn_to_steer.evaluation.position import position_holds
+from learn_to_steer.evaluation.statistics import wilson_interval
 from learn_to_steer.language import Relation
 
 FOUR = (Relation.LEFT, Relation.RIGHT, Relation.ABOVE, Relation.BELOW)
