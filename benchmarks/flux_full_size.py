@@ -47,8 +47,8 @@ def measure(layout: Layout, pixels: int, case: str, repeats: int, answer: Any) -
     import torch
     from diffusers import FluxTransformer2DModel
 
+    from learn_to_steer.attention import token_weights
     from learn_to_steer.hosts.diffusers_flux import flux_attention_layers, flux_reading
-    from learn_to_steer.tokens import token_weights
 
     diffusers.utils.logging.set_verbosity_error()
     cuda, dtype = layout.device == "cuda", getattr(torch, layout.dtype)

@@ -16,8 +16,8 @@ from collections.abc import Callable
 import torch
 from diffusers import UNet2DConditionModel
 
+from learn_to_steer.attention import token_weights
 from learn_to_steer.hosts.diffusers import attention_layers, unet_reading
-from learn_to_steer.tokens import token_weights
 
 
 def sd15_unet() -> UNet2DConditionModel:

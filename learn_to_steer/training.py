@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from .classifier import RelationReader
+from .classifiers import RelationReader
 from .dataset import RecordedMaps
 
 

@@ -17,7 +17,7 @@ from .files import check_writable, read_prompts, staged
 from .models import check_objects, load_pipeline, load_reader, model_folder, nouns
 
 if TYPE_CHECKING:
-    from ..classifier import RelationReader
+    from ..classifiers import RelationReader
     from ..emojiworld.obedience import Case, Setting
 
 FILES = ("table.md", "results.json", "sheet.png")
@@ -115,7 +115,7 @@ def versions() -> dict[str, str]:
 
 
 def _settings(names: Sequence[str], classifier: RelationReader, pipe: Any) -> list[Setting]:
-    from ..classifier import check_classifier
+    from ..classifiers import check_classifier
     from ..emojiworld import family_of
     from ..emojiworld.obedience import Setting
     from ..hosts.diffusers import attention_layers, denoiser

@@ -171,7 +171,7 @@ class _Attention:
         triplets: Sequence[RelationTriplet],
     ) -> None:
         from ..attention import require_layers
-        from ..classifier import check_classifier
+        from ..classifiers import check_classifier
         from ..hosts import wanted_relations
         from ..hosts.diffusers import run_of, token_positions
         from ..objectives import LearnedObjective

@@ -18,7 +18,7 @@ from ..errors import SteeringError
 from ..language import RelationTriplet, canonical_relation, find_words, parse_relations, written_triplet
 
 if TYPE_CHECKING:
-    from ..classifier import RelationReader
+    from ..classifiers import RelationReader
     from ..objectives import Objective
 
 JUDGE = "judge.safetensors"
@@ -111,7 +111,7 @@ def load_reader(path: Path | None, folder: ModelFolder) -> RelationReader:
             f"Expected a classifier made for {folder.name}, got none; "
             "give one with --classifier FILE or use --objective centroid."
         )
-    from ..checkpoint import load_classifier
+    from ..classifiers import load_classifier
 
     if path is not None:
         return load_classifier(path)

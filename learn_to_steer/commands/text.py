@@ -22,7 +22,7 @@ def parse(args: argparse.Namespace) -> None:
 
 def convert(args: argparse.Namespace) -> None:
     """Read a classifier of either kind, write it as .safetensors, say what it is."""
-    from ..checkpoint import convert as convert_classifier
+    from ..classifiers import convert as convert_classifier
 
     try:
         classifier = convert_classifier(args.source, args.target)

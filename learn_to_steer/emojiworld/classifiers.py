@@ -7,13 +7,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from ..checkpoint import save_classifier
-from ..classifier import ClassifierCard, OfficialConfig, RelationClassifier, RelationReader
+from ..classifiers import (
+    ClassifierCard,
+    OfficialConfig,
+    RelationClassifier,
+    RelationReader,
+    SymmetricConfig,
+    SymmetricRelationClassifier,
+    save_classifier,
+)
 from ..dataset import RecordedMaps
 from ..hosts.diffusers import attention_layers, denoiser
 from ..objectives import LearnedObjective
 from ..steering import SteeringPlan
-from ..symmetric import SymmetricConfig, SymmetricRelationClassifier
 from ..training import FitOptions, FitReport, LeakageReport, fit, leakage
 from . import STEPS, WEIGHTS, family_of, load_pipeline
 from .obedience import Setting, position_cases, run, summarise

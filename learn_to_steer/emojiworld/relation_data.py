@@ -14,11 +14,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..attention import MapStack
+from ..attention import MapStack, token_weights
 from ..dataset import RecordedMaps, concatenate
 from ..hosts.diffusers import run_of, token_positions
 from ..language import find_words
-from ..tokens import token_weights
 from . import STEPS, family_of, load_pipeline
 from .render import aspects
 from .training import scene_pixels, to_tensor

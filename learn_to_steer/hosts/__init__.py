@@ -15,12 +15,11 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ..attention import AttentionLayer, MapStack
+from ..attention import AttentionLayer, MapStack, token_weights
 from ..errors import SteeringError
 from ..language import RelationTriplet
 from ..objectives import Objective, Reading, RelationTarget, StepInfo
 from ..steering import Evaluate
-from ..tokens import token_weights
 
 UNET_FAMILIES = {768: "sd1", 1024: "sd2", 2048: "sdxl"}
 """Model family of a UNet by the width of its text states."""

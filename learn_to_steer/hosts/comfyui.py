@@ -21,7 +21,7 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ..classifier import check_classifier
+from ..classifiers import check_classifier
 from ..errors import SteeringError
 from ..objectives import LearnedObjective, Objective, Reading, StepInfo
 from ..steering import SteeringPlan, SteeringTrace, look, steer

@@ -17,11 +17,10 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ..attention import MapStack
+from ..attention import MapStack, token_weights
 from ..errors import SteeringError
 from ..language import RelationTriplet
 from ..objectives import LearnedObjective, Objective, RelationTarget, StepInfo
-from ..tokens import token_weights
 from . import knows
 from .comfyui import Steering, check_fit, steered_model
 from .comfyui_branch import ConditionalBranch
@@ -139,7 +138,7 @@ def capture(
 def classify(captured: CapturedAttention, objective: Objective) -> list[RelationReading]:
     """The probability of each relation of the prompt in each image, in that order; relations the objective does not know
     are left out. Raises SteeringError for a classifier that does not fit the model the maps are from."""
-    from ..classifier import check_classifier
+    from ..classifiers import check_classifier
 
     if isinstance(objective, LearnedObjective):
         check_classifier(objective.classifier, list(captured.maps.layers), captured.family)

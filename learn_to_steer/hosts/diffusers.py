@@ -16,13 +16,12 @@ import torch
 from diffusers import FluxPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 from torch import Tensor, nn
 
-from ..attention import AttentionLayer
-from ..classifier import check_classifier
+from ..attention import AttentionLayer, encoder_of, locate
+from ..classifiers import check_classifier
 from ..errors import SteeringError
 from ..language import RelationTriplet, Triplet, understood_triplets
 from ..objectives import LearnedObjective, Objective, RelationTarget, StepInfo
 from ..steering import SteeringPlan, SteeringTrace, steer
-from ..tokens import encoder_of, locate
 from . import diffusers_flux, diffusers_unet, evaluator, hooked, wanted_relations
 from .diffusers_flux_run import FluxRun
 from .diffusers_run import Branch, Run

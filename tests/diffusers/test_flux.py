@@ -4,9 +4,9 @@ import pytest
 import torch
 from diffusers import FluxTransformer2DModel
 
+from learn_to_steer.attention import token_weights
 from learn_to_steer.errors import SteeringError
 from learn_to_steer.hosts.diffusers_flux import flux_attention_layers, flux_reading
-from learn_to_steer.tokens import token_weights
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from learn_to_steer.classifier import ClassifierCard
+from learn_to_steer.attention import token_weights
+from learn_to_steer.classifiers import ClassifierCard, SymmetricRelationClassifier
+from learn_to_steer.classifiers.symmetric import SYMMETRIC_RELATIONS
 from learn_to_steer.errors import SteeringError
 from learn_to_steer.hosts.diffusers import attention_layers, generate, model_family, run_of, token_positions
 from learn_to_steer.hosts.diffusers_flux import flux_reading
 from learn_to_steer.objectives import CentroidObjective, LearnedObjective, RelationTarget, StepInfo
 from learn_to_steer.steering import SteeringPlan
-from learn_to_steer.symmetric import SYMMETRIC_RELATIONS, SymmetricRelationClassifier
-from learn_to_steer.tokens import token_weights
 
 PROMPT = "a dog above a cat"
 PLAN = SteeringPlan(end=0.5, evaluations_per_step=2, step_size=0.1, reached=None)

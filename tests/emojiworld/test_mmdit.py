@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from learn_to_steer.attention import token_weights
 from learn_to_steer.cli import main
 from learn_to_steer.emojiworld import WEIGHTS, family_of, load_pipeline
 from learn_to_steer.emojiworld.classifiers import build, shipped
@@ -16,7 +17,6 @@ from learn_to_steer.emojiworld.relation_data import DRAWS, object_pairs, record,
 from learn_to_steer.errors import SteeringError
 from learn_to_steer.hosts.diffusers import attention_layers, generate
 from learn_to_steer.hosts.diffusers_flux import flux_reading
-from learn_to_steer.tokens import token_weights
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def test_commands_take_it(trained, tmp_path, capsys):
 
 
 def _classifier(weights, folder):
-    from learn_to_steer.checkpoint import save_classifier
+    from learn_to_steer.classifiers import save_classifier
 
     file = folder / "classifier.safetensors"
     save_classifier(build("mean", ("double.1",), load_pipeline(weights, model="mmdit")), file)

@@ -14,9 +14,8 @@ from einops import rearrange, repeat
 from safetensors.torch import load_file
 from torch import Tensor
 
-from learn_to_steer.attention import AttentionRecorder, MapStack, StopForward
+from learn_to_steer.attention import AttentionRecorder, MapStack, StopForward, token_weights
 from learn_to_steer.errors import SteeringError
-from learn_to_steer.tokens import token_weights
 
 HOST = Path(os.environ.get("COMFYUI_PATH") or Path.home() / "comfy" / "ComfyUI").expanduser()
 if not (HOST / "comfy" / "samplers.py").is_file():

@@ -30,13 +30,17 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from learn_to_steer.attention import MapStack  # noqa: E402
-from learn_to_steer.checkpoint import load_classifier  # noqa: E402
-from learn_to_steer.classifier import RelationReader  # noqa: E402
+from learn_to_steer.attention import (
+    MapStack,  # noqa: E402
+    token_weights,  # noqa: E402
+)
+from learn_to_steer.classifiers import (
+    RelationReader,  # noqa: E402
+    load_classifier,  # noqa: E402
+)
 from learn_to_steer.errors import SteeringError  # noqa: E402
 from learn_to_steer.objectives import Reading  # noqa: E402
 from learn_to_steer.steering import SteeringPlan, SteeringTrace, steer  # noqa: E402
-from learn_to_steer.tokens import token_weights  # noqa: E402
 
 TOLERANCE = 1e-4
 Read = Callable[[Tensor], MapStack]

@@ -20,9 +20,10 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from .attention import normalised
-from .classifier import ClassifierCard, RelationReader
-from .errors import SteeringError
+from ..attention import normalised
+from ..errors import SteeringError
+from .card import ClassifierCard
+from .reader import RelationReader
 
 SYMMETRIC_RELATIONS = ("to the left of", "to the right of", "above", "below")
 

@@ -4,10 +4,15 @@ import pytest
 import torch
 
 from learn_to_steer.attention import AttentionLayer, MapStack
-from learn_to_steer.classifier import ClassifierCard, OfficialConfig, RelationClassifier
+from learn_to_steer.classifiers import (
+    ClassifierCard,
+    OfficialConfig,
+    RelationClassifier,
+    SymmetricRelationClassifier,
+)
+from learn_to_steer.classifiers.symmetric import SYMMETRIC_RELATIONS
 from learn_to_steer.dataset import RecordedMaps, concatenate
 from learn_to_steer.errors import SteeringError
-from learn_to_steer.symmetric import SYMMETRIC_RELATIONS, SymmetricRelationClassifier
 from learn_to_steer.training import FitOptions, accuracy, fit, leakage
 
 SIZE, HEADS = 8, 2

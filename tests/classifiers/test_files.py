@@ -9,10 +9,19 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from learn_to_steer.checkpoint import convert, load_classifier, official_sigmas, save_classifier
-from learn_to_steer.classifier import ClassifierCard, OfficialConfig, RelationClassifier
+from learn_to_steer.classifiers import (
+    ClassifierCard,
+    OfficialConfig,
+    RelationClassifier,
+    SymmetricConfig,
+    SymmetricRelationClassifier,
+    convert,
+    load_classifier,
+    official_sigmas,
+    save_classifier,
+)
+from learn_to_steer.classifiers.symmetric import SYMMETRIC_RELATIONS
 from learn_to_steer.errors import SteeringError
-from learn_to_steer.symmetric import SYMMETRIC_RELATIONS, SymmetricConfig, SymmetricRelationClassifier
 
 CARD = ClassifierCard(
     SYMMETRIC_RELATIONS,

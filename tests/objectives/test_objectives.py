@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from learn_to_steer.attention import AttentionLayer, MapStack
-from learn_to_steer.classifier import ClassifierCard
+from learn_to_steer.classifiers import ClassifierCard, SymmetricRelationClassifier
+from learn_to_steer.classifiers.symmetric import SYMMETRIC_RELATIONS
 from learn_to_steer.errors import SteeringError
 from learn_to_steer.objectives import (
     CentroidObjective,
@@ -14,7 +15,6 @@ from learn_to_steer.objectives import (
     StepInfo,
     centroids,
 )
-from learn_to_steer.symmetric import SYMMETRIC_RELATIONS, SymmetricRelationClassifier
 
 LAYERS = (AttentionLayer("down.0.0", "down", 0, 2), AttentionLayer("mid.0", "mid", 1, 2))
 STEP = StepInfo(0, 20, 10.0)

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import learn_to_steer.attention as attention
+import learn_to_steer.attention.maps as attention
 from learn_to_steer.attention import (
     AttentionLayer,
     AttentionRecorder,

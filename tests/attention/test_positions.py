@@ -7,9 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from learn_to_steer.attention import locate, token_weights
+from learn_to_steer.attention.positions import find_tokens
 from learn_to_steer.errors import SteeringError
 from learn_to_steer.language import find_words
-from learn_to_steer.tokens import find_tokens, locate, token_weights
 
 WORDS: dict[str, int] = {}
 

@@ -6,9 +6,16 @@ import pytest
 import torch
 
 from learn_to_steer.attention import AttentionLayer
-from learn_to_steer.classifier import ClassifierCard, OfficialConfig, RelationClassifier, check_classifier
+from learn_to_steer.classifiers import (
+    ClassifierCard,
+    OfficialConfig,
+    RelationClassifier,
+    SymmetricConfig,
+    SymmetricRelationClassifier,
+    check_classifier,
+)
+from learn_to_steer.classifiers.symmetric import SYMMETRIC_RELATIONS
 from learn_to_steer.errors import SteeringError
-from learn_to_steer.symmetric import SYMMETRIC_RELATIONS, SymmetricConfig, SymmetricRelationClassifier
 
 CARD = ClassifierCard(
     SYMMETRIC_RELATIONS, channels=6, map_size=8, timesteps=(5, 10, 49), num_timesteps=50, family="sd1"

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .errors import SteeringError
+from ..errors import SteeringError
 
 Encode = Callable[[str], list[int]]
 """Text -> token ids, without begin, end or padding tokens, and not truncated."""
