@@ -17,7 +17,8 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from learn_to_steer.attention import token_weights
-from learn_to_steer.hosts.diffusers import attention_layers, unet_reading
+from learn_to_steer.hosts.diffusers.generate import record_unet
+from learn_to_steer.hosts.diffusers.pipelines import attention_layers
 
 
 def sd15_unet() -> UNet2DConditionModel:
@@ -69,7 +70,7 @@ def main() -> None:
     def evaluation(read: list[str]) -> Callable[[], None]:
         def work() -> None:
             z = latent.clone().requires_grad_(True)
-            maps = unet_reading(unet, z, 500, context, weights, read)
+            maps = record_unet(unet, z, 500, context, weights, read)
             loss = torch.stack([m.square().mean() for m in maps.maps]).sum()
             torch.autograd.grad(loss, z)
 

@@ -5,7 +5,7 @@ from .card import ANY_FAMILY, ClassifierCard
 from .files import convert, load_classifier, save_classifier
 from .official import OfficialConfig, RelationClassifier
 from .reader import RelationReader, check_classifier
-from .symmetric import SymmetricConfig, SymmetricRelationClassifier
+from .symmetric import SYMMETRIC_RELATIONS, SymmetricConfig, SymmetricRelationClassifier
 
 __all__ = [
     "ANY_FAMILY",
@@ -13,6 +13,7 @@ __all__ = [
     "OfficialConfig",
     "RelationClassifier",
     "RelationReader",
+    "SYMMETRIC_RELATIONS",
     "SymmetricConfig",
     "SymmetricRelationClassifier",
     "check_classifier",

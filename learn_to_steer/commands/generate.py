@@ -138,7 +138,7 @@ def _sampled(
     **steering: Any,
 ) -> _Timed:
     """One picture of the prompt. steering: objective, plan and on_step of `hosts.diffusers.generate`."""
-    from ..hosts.diffusers import generate as sample
+    from ..hosts.diffusers.generate import generate as sample
 
     started = time.perf_counter()
     output = sample(
@@ -172,8 +172,8 @@ class _Attention:
     ) -> None:
         from ..attention import require_layers
         from ..classifiers import check_classifier
-        from ..hosts import wanted_relations
-        from ..hosts.diffusers import run_of, token_positions
+        from ..hosts.diffusers.pipelines import run_of, token_positions
+        from ..hosts.targets import batch_targets
         from ..objectives import LearnedObjective
 
         run = run_of(pipe, [args.prompt], args.steps, guidance_scale=args.guidance)
@@ -181,7 +181,7 @@ class _Attention:
             check_classifier(objective.classifier, run.layers, model.family or run.family)
         elif objective.layers is not None:
             require_layers(objective.layers, [layer.name for layer in run.layers])
-        self.wanted = wanted_relations(
+        self.wanted = batch_targets(
             [list(triplets)],
             objective,
             lambda image, span: token_positions(run, image, span),
@@ -212,7 +212,7 @@ class _Attention:
         """Per watched run, (object, heat map (S, S)) of each object. One forward pass for all."""
         import torch
 
-        from ..hosts.diffusers import run_of
+        from ..hosts.diffusers.pipelines import run_of
         from ..visual import object_heats
 
         scale, timestep = self.schedule.scales[self.turn], self.schedule.timesteps[self.turn]
@@ -223,7 +223,7 @@ class _Attention:
         branch = run.branch(run.encoded(), self.schedule, run.family)
         weights = self.wanted.weights.to(branch.device).expand(rows, -1, -1)
         with torch.no_grad():
-            maps = branch.read_at(
+            maps = branch.record_at(
                 run.packed(latents), timestep.expand(rows), range(rows), weights, self.layers
             )
         names = self.wanted.objects[0]

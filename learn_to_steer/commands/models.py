@@ -146,7 +146,7 @@ def given_triplet(prompt: str, text: str) -> RelationTriplet:
 
 def steerable(triplets: Sequence[RelationTriplet], objective: Objective) -> list[RelationTriplet]:
     """Those whose relation the objective knows. Raises SteeringError where it knows none of several."""
-    from ..hosts import knows
+    from ..hosts.targets import knows
     from ..objectives import RelationTarget
 
     known = [t for t in triplets if knows(objective, t.relation.value)]

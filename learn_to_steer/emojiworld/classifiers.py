@@ -17,7 +17,7 @@ from ..classifiers import (
     save_classifier,
 )
 from ..dataset import RecordedMaps
-from ..hosts.diffusers import attention_layers, denoiser
+from ..hosts.diffusers.pipelines import attention_layers, denoiser
 from ..objectives import LearnedObjective
 from ..steering import SteeringPlan
 from ..training import FitOptions, FitReport, LeakageReport, fit, leakage
@@ -58,10 +58,10 @@ MMDIT_LAYER_SETS: dict[str, tuple[str, ...] | None] = {
     "first two": ("double.0", "double.1"),
 }
 
-Wanted = dict[str, tuple[Kind, tuple[str, ...] | None]]
+BatchTargets = dict[str, tuple[Kind, tuple[str, ...] | None]]
 
 
-def shipped(model: str = "unet") -> Wanted:
+def shipped(model: str = "unet") -> BatchTargets:
     """The classifiers of one of EmojiWorld's models: name -> kind and layers. For the transformer there is none of the
     published architecture, which takes minutes to fit and reads no better; `ablate` shows it."""
     if model == "unet":

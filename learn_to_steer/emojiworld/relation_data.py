@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ..attention import MapStack, token_weights
 from ..dataset import RecordedMaps, concatenate
-from ..hosts.diffusers import run_of, token_positions
+from ..hosts.diffusers.pipelines import run_of, token_positions
 from ..language import find_words
 from . import STEPS, family_of, load_pipeline
 from .render import aspects
@@ -145,7 +145,7 @@ def read_maps(pipe, noisy: Tensor, steps: Tensor, prompts: list[str], names: lis
     schedule = run.schedule()
     branch = run.branch(run.encoded(), schedule, family_of(pipe))
     weights = token_weights(positions, run.text_length)
-    return branch.read_at(noisy, schedule.timesteps[steps], range(len(prompts)), weights, None)
+    return branch.record_at(noisy, schedule.timesteps[steps], range(len(prompts)), weights, None)
 
 
 def recorded_parts(

@@ -101,7 +101,7 @@ def _unsettled(
     return [i for i in pending if i not in still]
 
 
-def look(latent: Tensor, evaluate: Evaluate, trace: SteeringTrace, step: int) -> Reading | None:
+def watch(latent: Tensor, evaluate: Evaluate, trace: SteeringTrace, step: int) -> Reading | None:
     """One evaluation of every image that has relations, without a gradient and without a move; the trace takes it.
 
     latent (B, ...) as in `steer`. Returns the Reading over the images with relations, in their order; None where no
@@ -114,7 +114,7 @@ def look(latent: Tensor, evaluate: Evaluate, trace: SteeringTrace, step: int) ->
         wide = torch.promote_types(latent.dtype, torch.float32)
         reading = evaluate(latent.detach().to(wide)[images].clone(), tuple(images))
     trace.forwards += 1
-    _note(trace, reading, images, step, 0, torch.zeros(len(images)), ["looked at only"] * len(images))
+    _note(trace, reading, images, step, 0, torch.zeros(len(images)), ["watched"] * len(images))
     return reading
 
 

@@ -10,8 +10,9 @@ from learn_to_steer.attention import token_weights
 from learn_to_steer.classifiers import ClassifierCard, SymmetricConfig, SymmetricRelationClassifier
 from learn_to_steer.classifiers.symmetric import SYMMETRIC_RELATIONS
 from learn_to_steer.errors import SteeringError
-from learn_to_steer.hosts.diffusers import attention_layers, generate, model_family, unet_reading
-from learn_to_steer.hosts.diffusers_schedule import Schedule
+from learn_to_steer.hosts.diffusers.generate import generate, record_unet
+from learn_to_steer.hosts.diffusers.pipelines import attention_layers, model_family
+from learn_to_steer.hosts.diffusers.schedule import Schedule
 from learn_to_steer.language import Relation
 from learn_to_steer.objectives import CentroidObjective, LearnedObjective, RelationTarget, StepInfo
 from learn_to_steer.steering import SteeringPlan
@@ -102,7 +103,7 @@ def reading(pipe, layers=None, stop=True, size=(16, 16), batch=1):
     torch.manual_seed(1)
     latents, context = torch.randn(batch, 4, *size), torch.randn(batch, 77, 32)
     weights = token_weights([[[2], [5, 6]]] * batch, 77)
-    return unet_reading(pipe.unet, latents, torch.tensor(601), context, weights, layers, stop)
+    return record_unet(pipe.unet, latents, torch.tensor(601), context, weights, layers, stop)
 
 
 def test_maps_are_the_attention_the_model_computes(pipe):
@@ -157,7 +158,7 @@ def test_gradient_of_the_latent_by_finite_differences(pipe):
     weights = token_weights([[[2], [5, 6]]], 77).double()
 
     def loss(z):
-        maps = unet_reading(unet, z, torch.tensor(601), context, weights)
+        maps = record_unet(unet, z, torch.tensor(601), context, weights)
         return objective(maps, [[RelationTarget(0, 1, "above")]], StepInfo(0, 4)).loss.sum()
 
     z = latents.clone().requires_grad_()

@@ -15,8 +15,9 @@ from learn_to_steer.emojiworld.mmdit import build_transformer
 from learn_to_steer.emojiworld.mmdit_training import GROUNDED, ground_joint
 from learn_to_steer.emojiworld.relation_data import DRAWS, object_pairs, record, trained_sigmas
 from learn_to_steer.errors import SteeringError
-from learn_to_steer.hosts.diffusers import attention_layers, generate
-from learn_to_steer.hosts.diffusers_flux import flux_reading
+from learn_to_steer.hosts.diffusers.flux.transformer import record_flux
+from learn_to_steer.hosts.diffusers.generate import generate
+from learn_to_steer.hosts.diffusers.pipelines import attention_layers
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_grounded_attention_is_the_models_own_and_what_steering_reads(pipe):
     }
     weights = token_weights([[[3], [7, 8]]] * 2, 32)
     with torch.no_grad():
-        read = flux_reading(
+        read = record_flux(
             transformer, given["hidden_states"], given["timestep"], given["encoder_hidden_states"], weights, 8, 8, GROUNDED,
             **{k: given[k] for k in ("pooled_projections", "img_ids", "txt_ids")},
         )  # fmt: skip

@@ -14,11 +14,11 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
-from ..attention import AttentionLayer, MapStack
-from ..inversion import Slope, invert
-from ..objectives import StepInfo
-from . import Host
-from .diffusers_schedule import Schedule
+from ...attention import AttentionLayer, MapStack
+from ...inversion import Slope, invert
+from ...objectives import StepInfo
+from ..protocol import Host
+from .schedule import Schedule
 
 TEXT_STATES = (
     "prompt_embeds",
@@ -47,7 +47,7 @@ class Branch(Host, Protocol):
 
     device: torch.device
 
-    def read_at(
+    def record_at(
         self,
         latent: Tensor,
         timesteps: Tensor,

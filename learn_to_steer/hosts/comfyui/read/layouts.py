@@ -20,8 +20,8 @@ from comfy.ldm.omnigen.omnigen2 import OmniGen2Transformer2DModel
 from comfy.ldm.qwen_image.model import QwenImageTransformer2DModel
 from torch import Tensor
 
-from ..attention import AttentionLayer, Stage
-from .comfyui_site import Site
+from ....attention import AttentionLayer, Stage
+from .located import LocatedLayer
 
 
 @dataclass(frozen=True)
@@ -104,24 +104,24 @@ def layout_of(network: Any) -> Layout:
     return next(layout for layout in LAYOUTS if isinstance(network, layout.network))
 
 
-def blocks_of(network: Any) -> list[Site]:
+def blocks_of(network: Any) -> list[LocatedLayer]:
     """The joint attentions in execution order: "double.0", ..., then "single.0", ..."""
-    layout, found = layout_of(network), list[Site]()
+    layout, found = layout_of(network), list[LocatedLayer]()
     for stage, attribute, block_type in layout.stages:
         for i, block in enumerate(getattr(network, attribute)):
             layer = AttentionLayer(f"{stage}.{i}", stage, len(found), int(attrgetter(layout.heads)(block)))
-            found.append(Site(layer, (block_type, i, 0)))
+            found.append(LocatedLayer(layer, (block_type, i, 0)))
     return found
 
 
-def replaceable_block(network: Any, site: Site) -> Any | None:
+def replaceable_block(network: Any, one: LocatedLayer) -> Any | None:
     """The host's module at this place; None where the host lets nothing stand in for it."""
     for layout in LAYOUTS:
         if isinstance(network, layout.network) and layout.replaceable:
             return next(
-                getattr(network, attribute)[site.block[1]]
+                getattr(network, attribute)[one.block[1]]
                 for stage, attribute, _ in layout.stages
-                if stage == site.layer.stage
+                if stage == one.layer.stage
             )
     return None
 

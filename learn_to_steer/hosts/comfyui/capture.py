@@ -17,16 +17,16 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ..attention import MapStack, token_weights
-from ..errors import SteeringError
-from ..language import RelationTriplet
-from ..objectives import LearnedObjective, Objective, RelationTarget, StepInfo
-from . import knows
-from .comfyui import Steering, check_fit, steered_model
-from .comfyui_branch import ConditionalBranch
-from .comfyui_gradients import ordinary
-from .comfyui_prompt import PromptRelations
-from .comfyui_reading import active_entry, attention_sites, model_family
+from ...attention import MapStack, token_weights
+from ...errors import SteeringError
+from ...language import RelationTriplet
+from ...objectives import LearnedObjective, Objective, RelationTarget, StepInfo
+from ..targets import knows
+from .branch import ConditionalBranch
+from .gradients.weights import for_autograd
+from .prompt.relations import PromptRelations
+from .read.evaluation import active_entry, located_layers, model_family
+from .steer import Steering, check_fit, steered_model
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class _Capturing(comfy.samplers.Sampler):
     ) -> Tensor:  # fmt: skip
         base = model_wrap.inner_model
         with torch.inference_mode(False), torch.no_grad():
-            timestep = ordinary(sigmas[0] * torch.ones(noise.shape[0], device=noise.device))
-            x = ordinary(
+            timestep = for_autograd(sigmas[0] * torch.ones(noise.shape[0], device=noise.device))
+            x = for_autograd(
                 base.model_sampling.noise_scaling(timestep[:1].view(1, 1, 1, 1), noise, latent_image, False)
             )
             relations = self.relations
@@ -79,8 +79,8 @@ class _Capturing(comfy.samplers.Sampler):
                     f"Expected a conditioning of {relations.length} text tokens that holds at this noise level, found "
                     "none; connect the conditioning of the same Relation Prompt node."
                 )
-            sites = attention_sites(base.diffusion_model)
-            branch = ConditionalBranch(base, base, entry, x, timestep, 1.0, extra_args, sites)
+            located = located_layers(base.diffusion_model)
+            branch = ConditionalBranch(base, base, entry, x, timestep, 1.0, extra_args, located)
             images = range(x.shape[0])
             step = StepInfo(0, 1, float(timestep[0]))
             self.maps = branch.read(x, images, step, self.weights.to(x.device), None)
@@ -107,7 +107,7 @@ def capture(
         )
     if not 0 < noise_level <= 1:
         raise SteeringError(f"Expected a noise level in (0, 1], got {noise_level}; 0.5 is a good value.")
-    attention_sites(model.get_model_object("diffusion_model"))
+    located_layers(model.get_model_object("diffusion_model"))
     spans = list(dict.fromkeys(s for t in relations.triplets for s in (t.subject_noun, t.object_noun)))
     words = {t.subject_noun: t.subject for t in relations.triplets} | {
         t.object_noun: t.object for t in relations.triplets
@@ -138,7 +138,7 @@ def capture(
 def classify(captured: CapturedAttention, objective: Objective) -> list[RelationReading]:
     """The probability of each relation of the prompt in each image, in that order; relations the objective does not know
     are left out. Raises SteeringError for a classifier that does not fit the model the maps are from."""
-    from ..classifiers import check_classifier
+    from ...classifiers import check_classifier
 
     if isinstance(objective, LearnedObjective):
         check_classifier(objective.classifier, list(captured.maps.layers), captured.family)
@@ -151,7 +151,7 @@ def classify(captured: CapturedAttention, objective: Objective) -> list[Relation
         return []
     batch = captured.maps.batch
     with torch.inference_mode(False), torch.no_grad():
-        maps = MapStack(captured.maps.layers, tuple(ordinary(m) for m in captured.maps.maps))
+        maps = MapStack(captured.maps.layers, tuple(for_autograd(m) for m in captured.maps.maps))
         reading = objective(maps, [[target for _, target in known]] * batch, captured.step)
     return [
         RelationReading(image, f"{t.subject} {t.relation} {t.object}", float(reading.probability[image, r]))
@@ -169,7 +169,7 @@ def sample_where_needed(
     the bit. The log gets the trace of the look and, where there was one, that of the steered run.
     """
     check_fit(model, steering.objective, steering.plan)
-    looking = steered_model(model, replace(steering, mode="look"))
+    looking = steered_model(model, replace(steering, mode="watch"))
     if looking is model:
         return sample(model)
     plain = sample(looking)

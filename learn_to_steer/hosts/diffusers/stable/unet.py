@@ -15,12 +15,13 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from ..attention import AttentionLayer, AttentionRecorder, MapStack, StopForward
-from . import UNET_FAMILIES, hooked
+from ....attention import AttentionLayer, AttentionRecorder, MapStack, StopForward
+from ...families import UNET_FAMILIES
+from ...modules import hooked
 
 
 @dataclass(frozen=True)
-class _Site:
+class _LocatedAttention:
     """One cross-attention, and the block around it that knows the grid's height and width."""
 
     layer: AttentionLayer
@@ -32,7 +33,7 @@ def attention_layers(unet: Any) -> list[AttentionLayer]:
     """The cross-attentions of a UNet2DConditionModel in execution order, named "down.<block>.<attention>",
     "mid.<attention>" or "up.<block>.<attention>", with ".<transformer block>" behind where there is more than
     one of these."""
-    return [site.layer for site in _sites(unet)]
+    return [one.layer for one in _located(unet)]
 
 
 def model_family(unet: Any) -> str:
@@ -41,8 +42,8 @@ def model_family(unet: Any) -> str:
     return UNET_FAMILIES.get(width, "custom") if isinstance(width, int) else "custom"
 
 
-def _sites(unet: Any) -> list[_Site]:
-    found: list[_Site] = []
+def _located(unet: Any) -> list[_LocatedAttention]:
+    found: list[_LocatedAttention] = []
     stages = [("down", f"down.{i}", block) for i, block in enumerate(unet.down_blocks)]
     stages += [("mid", "mid", unet.mid_block)] if unet.mid_block is not None else []
     stages += [("up", f"up.{i}", block) for i, block in enumerate(unet.up_blocks)]
@@ -55,11 +56,11 @@ def _sites(unet: Any) -> list[_Site]:
                     continue
                 name = f"{prefix}.{j}" + (f".{k}" if len(inner) > 1 else "")
                 layer = AttentionLayer(name, stage, len(found), attention.heads)  # type: ignore[arg-type]
-                found.append(_Site(layer, attention, transformer))
+                found.append(_LocatedAttention(layer, attention, transformer))
     return found
 
 
-def unet_reading(
+def record_unet(
     unet: Any,
     latents: Tensor,
     timestep: Tensor | float,
@@ -77,13 +78,13 @@ def unet_reading(
 
     Raises SteeringError for layers the UNet does not have. No hook is left behind, whatever happens.
     """
-    sites = _sites(unet)
-    recorder = AttentionRecorder(weights, [site.layer for site in sites], layers, stop)
+    located = _located(unet)
+    recorder = AttentionRecorder(weights, [one.layer for one in located], layers, stop)
     handles: list[torch.utils.hooks.RemovableHandle] = []
     with hooked(handles):
-        for site in sites:
-            if recorder.wants(site.layer):
-                _listen(site, recorder, handles)
+        for one in located:
+            if recorder.wants(one.layer):
+                _listen(one, recorder, handles)
         try:
             unet(latents, timestep, encoder_hidden_states=context, return_dict=False, **unet_arguments)
         except StopForward:
@@ -92,9 +93,9 @@ def unet_reading(
 
 
 def _listen(
-    site: _Site, recorder: AttentionRecorder, handles: list[torch.utils.hooks.RemovableHandle]
+    one: _LocatedAttention, recorder: AttentionRecorder, handles: list[torch.utils.hooks.RemovableHandle]
 ) -> None:
-    attention: Any = site.attention
+    attention: Any = one.attention
     grid: list[int] = []
     seen: dict[str, Tensor] = {}
 
@@ -115,11 +116,11 @@ def _listen(
                     query = attention.norm_q(query)
                 if getattr(attention, "norm_k", None) is not None:
                     key = attention.norm_k(key)
-                recorder.record(site.layer, query, key, attention.scale, grid[0], grid[1])
+                recorder.record(one.layer, query, key, attention.scale, grid[0], grid[1])
 
         return hook
 
     fused = bool(getattr(attention, "fused_projections", False))
-    handles.append(site.block.register_forward_pre_hook(enter, with_kwargs=True))
+    handles.append(one.block.register_forward_pre_hook(enter, with_kwargs=True))
     handles.append(attention.to_q.register_forward_hook(take("query")))
     handles.append((attention.to_kv if fused else attention.to_k).register_forward_hook(take("key")))

@@ -1,7 +1,7 @@
 """Reading a joint-attention transformer of ComfyUI: image rows x text columns of each block.
 
 Q and K, normed and rotated, reach `optimized_attention` together; where text and image stand in them is the business of
-`comfyui_layouts.py`. They are taken there, by an `optimized_attention_override` that is chained to one that is already in
+`layouts.py`. They are taken there, by an `optimized_attention_override` that is chained to one that is already in
 place. Only image queries and text keys are kept (Learn-to-Steer: the joint logits are cut to the text columns before the
 softmax); a mask of text tokens is heeded.
 """
@@ -15,16 +15,16 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from ..attention import AttentionLayer, AttentionRecorder
-from ..errors import SteeringError
-from .comfyui_gradients import differentiable_attention
-from .comfyui_layouts import LAYOUTS, Arrangement, arrangement, blocks_of, layout_of
-from .comfyui_site import Site, fit_text
+from ....attention import AttentionLayer, AttentionRecorder
+from ....errors import SteeringError
+from ..gradients.kernels import differentiable_attention
+from .layouts import LAYOUTS, Arrangement, arrangement, blocks_of, layout_of
+from .located import LocatedLayer, fit_text
 
 NETWORKS = tuple(layout.network for layout in LAYOUTS)
 """The host's classes that this module reads."""
 
-attention_sites = blocks_of
+located_layers = blocks_of
 
 
 def calls_wrappers(network: Any) -> bool:
@@ -34,7 +34,7 @@ def calls_wrappers(network: Any) -> bool:
 
 def listen(
     recorder: AttentionRecorder,
-    sites: Sequence[Site],
+    located: Sequence[LocatedLayer],
     network: Any,
     given: dict[str, Any],
     options: dict[str, Any],
@@ -49,7 +49,7 @@ def listen(
     fit_text(recorder, text, layout_of(network).padded_in_front(network))
     place = arrangement(network, text, given["x"], given.get("ref_latents") or ())
     attend = differentiable_attention(options.get("optimized_attention_override"))
-    by_place = {site.block[:2]: site.layer for site in sites}
+    by_place = {one.block[:2]: one.layer for one in located}
     calls = 0
 
     def override(func: Any, q: Tensor, k: Tensor, v: Tensor, heads: int, *args: Any, **kw: Any) -> Tensor:
@@ -58,7 +58,7 @@ def listen(
         tokens = q.shape[2 if kw.get("skip_reshape") else 1]
         if tokens != place.total and tokens in place.streams:
             return attend(func, q, k, v, heads, *args, **kw)
-        layer = _layer(by_place, sites, said, calls)
+        layer = _layer(by_place, located, said, calls)
         calls += 1
         if layer is not None and recorder.wants(layer):
             if tokens != place.total:
@@ -117,7 +117,7 @@ def _by_head(x: Tensor, heads: int) -> Tensor:
 
 def _layer(
     by_place: dict[tuple[str, int], AttentionLayer],
-    sites: Sequence[Site],
+    located: Sequence[LocatedLayer],
     options: dict[str, Any],
     calls: int,
 ) -> AttentionLayer | None:
@@ -125,4 +125,4 @@ def _layer(
     joint attentions are counted."""
     if "block_type" in options and "block_index" in options:
         return by_place.get((options["block_type"], options["block_index"]))
-    return sites[calls].layer if calls < len(sites) else None
+    return located[calls].layer if calls < len(located) else None

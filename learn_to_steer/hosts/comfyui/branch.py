@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..attention import AttentionRecorder, MapStack
-from ..objectives import StepInfo
-from .comfyui_gradients import ordinary
-from .comfyui_reading import conditional_maps, depends_on_row, model_family
-from .comfyui_site import Site
+from ...attention import AttentionRecorder, MapStack
+from ...objectives import StepInfo
+from .gradients.weights import for_autograd
+from .read.evaluation import conditional_maps, depends_on_row, model_family
+from .read.located import LocatedLayer
 
 
 class ConditionalBranch:
@@ -27,14 +27,14 @@ class ConditionalBranch:
 
     def __init__(
         self, model: Any, base: Any, entry: dict[str, Any], latent: Tensor, timestep: Tensor, scale: float,
-        given: dict[str, Any], sites: list[Site],
+        given: dict[str, Any], located: list[LocatedLayer],
     ) -> None:  # fmt: skip
         self.model, self.base, self.entry, self.latent = model, base, entry, latent
-        self.timestep, self.scale, self.sites = timestep, scale, sites
-        self.mask = ordinary(given.get("denoise_mask"))
+        self.timestep, self.scale, self.located = timestep, scale, located
+        self.mask = for_autograd(given.get("denoise_mask"))
         self.options = given.get("model_options") or {}
         self.family = model_family(base)
-        self.layers = [site.layer for site in sites]
+        self.layers = [one.layer for one in located]
 
     def read(
         self,
@@ -61,14 +61,14 @@ class ConditionalBranch:
     def _pass(self, x: Tensor, rows: list[int], recorder: AttentionRecorder) -> MapStack:
         timestep = self.timestep[rows]
         if self.mask is None:
-            return conditional_maps(self.base, self.entry, x, timestep, self.options, recorder, self.sites)
+            return conditional_maps(self.base, self.entry, x, timestep, self.options, recorder, self.located)
         # Let the host mix in what the noise mask keeps, with a model behind it that only reads.
         reader = _Reader(self, recorder)
         mixer = copy.copy(self.model)
         mixer.inner_model = reader
         mixer.noise, mixer.latent_image = (
-            ordinary(self.model.noise)[rows],
-            ordinary(self.model.latent_image)[rows],
+            for_autograd(self.model.noise)[rows],
+            for_autograd(self.model.latent_image)[rows],
         )
         mixer(x, timestep, denoise_mask=self.mask[rows], model_options=self.options)
         return recorder.maps()
@@ -82,5 +82,5 @@ class _Reader:
 
     def __call__(self, x: Tensor, sigma: Tensor, model_options: dict[str, Any], seed: Any = None) -> Tensor:
         branch = self._branch
-        conditional_maps(branch.base, branch.entry, x, sigma, model_options, self._recorder, branch.sites)
+        conditional_maps(branch.base, branch.entry, x, sigma, model_options, self._recorder, branch.located)
         return x

@@ -1,6 +1,6 @@
 """Prompts in ComfyUI: its weighting syntax, and where an object's words are among its tokens.
 
-The relations come from the text without the syntax, the positions from the host's own tokens (`comfyui_words.py`).
+The relations come from the text without the syntax, the positions from the host's own tokens (`words.py`).
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from ..language import RelationTriplet, strip_weighting, understood_triplets, written_triplet
-from .comfyui_words import context_parts, word_positions
+from ....language import RelationTriplet, strip_weighting, understood_triplets, written_triplet
+from .words import context_parts, word_positions
 
 MARK = "learn_to_steer"
 """Key of a conditioning entry that says which prompt's relations belong to it."""

@@ -19,7 +19,7 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import retri
 from diffusers.schedulers import UniPCMultistepScheduler
 from torch import Tensor
 
-from ..errors import SteeringError
+from ...errors import SteeringError
 
 UNSTEERABLE = ("SASolverScheduler",)
 """Schedulers that restart each step from their own copy of an earlier latent, with noise in between."""

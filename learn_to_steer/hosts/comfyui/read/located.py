@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch.nn.functional as F
 
-from ..attention import AttentionLayer, AttentionRecorder
-from ..errors import SteeringError
+from ....attention import AttentionLayer, AttentionRecorder
+from ....errors import SteeringError
 
 Block = tuple[str, int, int]
 """In a UNet ("input" | "middle" | "output", number of the block, number of the transformer block inside), in a
@@ -15,7 +15,7 @@ joint-attention transformer (the host's `block_type`, number of the block, 0).""
 
 
 @dataclass(frozen=True)
-class Site:
+class LocatedLayer:
     """One attention that can be read, and the host's name for its place."""
 
     layer: AttentionLayer

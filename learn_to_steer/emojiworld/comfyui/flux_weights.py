@@ -16,7 +16,7 @@ import torch
 from comfy.ldm.flux.model import FluxParams
 from torch import Tensor
 
-from ..errors import SteeringError
+from ...errors import SteeringError
 
 _OUTSIDE = {
     "x_embedder": "img_in",

@@ -1,7 +1,7 @@
 """Reading a UNet of ComfyUI: where its cross-attentions are, and how Q and K are taken from each.
 
 Q and K are taken where the host offers them: in `patches_replace["attn2"]`, chained to a patch that is already there.
-`comfyui_reading.py` puts this in place around one pass of the model only.
+`evaluation.py` puts this in place around one pass of the model only.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, ResBlock,
 from einops import rearrange
 from torch import Tensor
 
-from ..attention import AttentionLayer, AttentionRecorder
-from ..errors import SteeringError
-from .comfyui_gradients import differentiable_attention
-from .comfyui_site import Site, fit_text
+from ....attention import AttentionLayer, AttentionRecorder
+from ....errors import SteeringError
+from ..gradients.kernels import differentiable_attention
+from .located import LocatedLayer, fit_text
 
 NETWORKS = (UNetModel,)
 """The host's classes that this module reads."""
 
 
-def attention_sites(unet: Any) -> list[Site]:
+def located_layers(unet: Any) -> list[LocatedLayer]:
     """The cross-attentions of a host UNet in execution order, under the names they have in diffusers' layout
     ("down.1.0", "mid.0", "up.2.1", with ".<transformer block>" behind where there is more than one).
 
     Raises SteeringError for a UNet without cross-attentions over images.
     """
-    found: list[Site] = []
+    found: list[LocatedLayer] = []
     level = 0
     for number, block in enumerate(unet.input_blocks):
         if any(isinstance(part, Downsample) or getattr(part, "updown", False) for part in block):
@@ -55,7 +55,7 @@ def calls_wrappers(unet: Any) -> bool:
     return True
 
 
-def _collect(found: list[Site], block: Any, place: tuple[str, int], stage: Any, prefix: str) -> None:
+def _collect(found: list[LocatedLayer], block: Any, place: tuple[str, int], stage: Any, prefix: str) -> None:
     for part in block:
         if type(part) is not SpatialTransformer:
             continue
@@ -66,16 +66,16 @@ def _collect(found: list[Site], block: Any, place: tuple[str, int], stage: Any, 
                 continue
             name = f"{prefix}.{len(earlier)}" + (f".{k}" if len(inner) > 1 else "")
             layer = AttentionLayer(name, stage, len(found), transformer.attn2.heads)
-            found.append(Site(layer, (*place, k)))
+            found.append(LocatedLayer(layer, (*place, k)))
 
 
-def _of(site: Site, prefix: str) -> bool:
-    return site.layer.name.startswith(f"{prefix}.")
+def _of(one: LocatedLayer, prefix: str) -> bool:
+    return one.layer.name.startswith(f"{prefix}.")
 
 
 def listen(
     recorder: AttentionRecorder,
-    sites: Sequence[Site],
+    located: Sequence[LocatedLayer],
     network: UNetModel,
     given: dict[str, Any],
     options: dict[str, Any],
@@ -85,10 +85,10 @@ def listen(
     options["optimized_attention_override"] = differentiable_attention(override)
     replace = dict(options.get("patches_replace", {}))
     attn2 = dict(replace.get("attn2", {}))
-    for site in sites:
-        if recorder.wants(site.layer):
-            there = attn2.get(site.block, attn2.get(site.block[:2]))
-            attn2[site.block] = _listen(site.layer, recorder, there)
+    for one in located:
+        if recorder.wants(one.layer):
+            there = attn2.get(one.block, attn2.get(one.block[:2]))
+            attn2[one.block] = _listen(one.layer, recorder, there)
     replace["attn2"] = attn2
     options["patches_replace"] = replace
 

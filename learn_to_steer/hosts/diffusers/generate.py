@@ -1,13 +1,12 @@
-"""The diffusers host: Stable Diffusion 1.x, 2.x, XL and Flux pipelines, with any scheduler that can be steered.
+"""Draw with a diffusers pipeline, steered.
 
-The pipeline's own loop runs unpatched. The first latent is made here, steered, and handed over; every later
-step is steered in the pipeline's callback between two steps. What differs by architecture lies behind `Run`
-(`diffusers_stable.py`, `diffusers_flux_run.py`); `diffusers_unet.py` and `diffusers_flux.py` read the maps.
+The pipeline's own loop runs unpatched. The first latent is made here, steered, and handed over; every later step is
+steered in the pipeline's callback between two steps. What differs by architecture lies behind `Run` (`run.py`,
+`stable/`, `flux/`).
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,18 +15,18 @@ import torch
 from diffusers import FluxPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 from torch import Tensor, nn
 
-from ..attention import AttentionLayer, encoder_of, locate
-from ..classifiers import check_classifier
-from ..errors import SteeringError
-from ..language import RelationTriplet, Triplet, understood_triplets
-from ..objectives import LearnedObjective, Objective, RelationTarget, StepInfo
-from ..steering import SteeringPlan, SteeringTrace, steer
-from . import diffusers_flux, diffusers_unet, evaluator, hooked, wanted_relations
-from .diffusers_flux_run import FluxRun
-from .diffusers_run import Branch, Run
-from .diffusers_schedule import Schedule, carry_over
-from .diffusers_stable import StableDiffusionRun
-from .diffusers_unet import unet_reading
+from ...classifiers import check_classifier
+from ...errors import SteeringError
+from ...language import RelationTriplet, Triplet, understood_triplets
+from ...objectives import LearnedObjective, Objective, RelationTarget, StepInfo
+from ...steering import SteeringPlan, SteeringTrace, steer
+from ..modules import hooked
+from ..protocol import evaluator
+from ..targets import batch_targets
+from .pipelines import attention_layers, denoiser, model_family, run_of, token_positions
+from .run import Branch, Run
+from .schedule import Schedule, carry_over
+from .stable.unet import record_unet
 
 __all__ = [
     "SteeredOutput",
@@ -38,18 +37,16 @@ __all__ = [
     "model_family",
     "run_of",
     "token_positions",
-    "unet_reading",
+    "record_unet",
 ]
 
-PIPELINES: dict[type, type[Run]] = {
-    StableDiffusionPipeline: StableDiffusionRun,
-    StableDiffusionXLPipeline: StableDiffusionRun,
-    FluxPipeline: FluxRun,
-}
-"""Pipelines that can be steered, and what knows each."""
 
 _OURS = {"latents", "generator", "callback_on_step_end", "callback_on_step_end_tensor_inputs"}
+
+
 _OURS |= {"prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds"}
+
+
 _OURS |= {"callback", "callback_steps", "return_dict", "num_images_per_prompt"}
 
 
@@ -70,64 +67,6 @@ class SteeredOutput:
     trace: SteeringTrace
     seeds: list[int | None]
     model_calls: int
-
-
-def denoiser(pipe: Any) -> nn.Module:
-    """The model of a pipeline that draws: its UNet or its transformer."""
-    return pipe.transformer if isinstance(pipe, FluxPipeline) else pipe.unet
-
-
-def attention_layers(model: Any) -> list[AttentionLayer]:
-    """The attentions of a denoiser that can be read, in execution order: a UNet's cross-attentions ("mid.0",
-    "up.1.0", ...), a Flux transformer's joint attentions ("double.0", ..., "single.0", ...)."""
-    joint = hasattr(model, "single_transformer_blocks")
-    return diffusers_flux.flux_attention_layers(model) if joint else diffusers_unet.attention_layers(model)
-
-
-def model_family(model: Any) -> str:
-    """The family of a denoiser: "sd1", "sd2", "sdxl", "flux", else "custom"."""
-    joint = hasattr(model, "single_transformer_blocks")
-    return diffusers_flux.flux_family(model) if joint else diffusers_unet.model_family(model)
-
-
-def run_of(
-    pipe: Any,
-    prompts: Sequence[str],
-    num_inference_steps: int,
-    *,
-    generators: Sequence[torch.Generator] = (),
-    negatives: list[str] | None = None,
-    guidance_scale: float | None = None,
-    height: int | None = None,
-    width: int | None = None,
-    **pipe_arguments: Any,
-) -> Run:
-    """A call of a pipeline that has not happened yet: its schedule, layers, text states and conditional branch.
-
-    Raises SteeringError for a pipeline that cannot be steered.
-    """
-    kind = next((run for known, run in PIPELINES.items() if isinstance(pipe, known)), None)
-    if kind is None:
-        raise SteeringError(
-            f"Expected a {', '.join(known.__name__ for known in PIPELINES)}, got {type(pipe).__name__}; load the "
-            "model with one of these."
-        )
-    return kind(
-        pipe, list(prompts), negatives, list(generators), num_inference_steps, guidance_scale, height, width,
-        pipe_arguments,
-    )  # fmt: skip
-
-
-def token_positions(run: Run, image: int, span: tuple[int, int]) -> list[int]:
-    """Token positions of the words at these characters of an image's prompt, in the text its model attends to.
-
-    Raises SteeringError as `tokens.locate` does.
-    """
-    tokenizer, prompt = run.tokenizer, run.prompts[image]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        ids = list(tokenizer(prompt, truncation=False, verbose=False).input_ids)
-    return locate(encoder_of(tokenizer), prompt, span, run.text_length, ids)
 
 
 def generate(
@@ -245,7 +184,7 @@ class _Steering:
         """None where the objective knows none of the relations. Raises SteeringError, see `generate`."""
         if plan.layers is not None:
             objective = objective.reading(plan.layers)
-        wanted = wanted_relations(
+        wanted = batch_targets(
             triplets, objective, lambda image, span: token_positions(run, image, span), run.text_length
         )
         if not any(wanted.targets):

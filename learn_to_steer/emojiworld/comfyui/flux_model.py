@@ -13,7 +13,7 @@ import comfy.supported_models
 import torch
 from torch import Tensor
 
-from .comfyui_flux_weights import host_layout, host_weights
+from .flux_weights import host_layout, host_weights
 
 
 def flux_model(

@@ -15,27 +15,27 @@ import comfy.model_management
 import torch
 from torch import Tensor
 
-from ..attention import AttentionRecorder
-from .comfyui_gradients import ordinary_weights, unpacked_when_used
-from .comfyui_layouts import replaceable_block
-from .comfyui_site import Site
+from ....attention import AttentionRecorder
+from ..read.layouts import replaceable_block
+from ..read.located import LocatedLayer
+from .weights import unpacked_when_used, weights_for_autograd
 
 _STATES = ("img", "txt")
 """What the host's blocks hand on to one another."""
 
 
-def needed(model: Any, x: Tensor, sites: Sequence[Site], recorder: AttentionRecorder) -> bool:
+def needed(model: Any, x: Tensor, located: Sequence[LocatedLayer], recorder: AttentionRecorder) -> bool:
     """Whether what a backward pass keeps might not fit into half of the free memory.
 
     model: the host's BaseModel. x (b, c, h, w): its input. Reckoned from the host's own figure for a call, which never
     holds more than one block's activations at a time, and from the weights that are made anew for each use: a gradient
     keeps these too.
     """
-    if replaceable_block(model.diffusion_model, sites[0]) is None:
+    if replaceable_block(model.diffusion_model, located[0]) is None:
         return False
-    blocks = 1 + _last(sites, recorder)
+    blocks = 1 + _last(located, recorder)
     free = comfy.model_management.get_free_memory(x.device)
-    made = _made_when_used(model, x.device) * blocks / len(sites)
+    made = _made_when_used(model, x.device) * blocks / len(located)
     return blocks * model.memory_required(list(x.shape)) + made > free / 2
 
 
@@ -50,7 +50,7 @@ def _made_when_used(model: Any, device: torch.device) -> int:
 
 
 def checkpoint_blocks(
-    recorder: AttentionRecorder, sites: Sequence[Site], network: Any, options: dict[str, Any]
+    recorder: AttentionRecorder, located: Sequence[LocatedLayer], network: Any, options: dict[str, Any]
 ) -> None:
     """Hang checkpointing into the transformer options of one pass, for every block before the last that is read: the
     pass is ended inside that one. UNets, and transformers whose blocks the host lets nobody replace (Stable
@@ -58,31 +58,31 @@ def checkpoint_blocks(
     """
     replace = dict(options.get("patches_replace", {}))
     blocks = dict(replace.get("dit", {}))
-    for site in sites[: _last(sites, recorder)]:
-        stage, number, _ = site.block
-        module = replaceable_block(network, site)
+    for one in located[: _last(located, recorder)]:
+        stage, number, _ = one.block
+        module = replaceable_block(network, one)
         if module is not None:
             key = (f"{stage}_block", number)
-            blocks[key] = _checkpointed(site, module, recorder, blocks.get(key))
+            blocks[key] = _checkpointed(one, module, recorder, blocks.get(key))
     replace["dit"] = blocks
     options["patches_replace"] = replace
 
 
-def _last(sites: Sequence[Site], recorder: AttentionRecorder) -> int:
+def _last(located: Sequence[LocatedLayer], recorder: AttentionRecorder) -> int:
     """Number of the last block that is read; the pass is ended inside it."""
-    return max(i for i, site in enumerate(sites) if recorder.wants(site.layer))
+    return max(i for i, one in enumerate(located) if recorder.wants(one.layer))
 
 
 def _checkpointed(
-    site: Site, module: Any, recorder: AttentionRecorder, there: Callable[..., Any] | None
+    one: LocatedLayer, module: Any, recorder: AttentionRecorder, there: Callable[..., Any] | None
 ) -> Callable[..., dict[str, Any]]:
     """A replacement of one block that does what would have been done, keeping the block's input only."""
-    stage, number, _ = site.block
+    stage, number, _ = one.block
 
     def replacement(given: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
         block = _of_now(extra["original_block"])
         names = [name for name in _STATES if name in given]
-        wanted = recorder.wants(site.layer)
+        wanted = recorder.wants(one.layer)
         # The host goes on writing into its options; a second run must see those of the first.
         named = {**given["transformer_options"], "block_type": stage, "block_index": number}
 
@@ -91,19 +91,19 @@ def _checkpointed(
             clones = {name: state.clone() for name, state in zip(names, states, strict=True)}
             arguments = {**given, **clones, "transformer_options": named}
             out = block(arguments) if there is None else there(arguments, {**extra, "original_block": block})
-            maps = (recorder.take(site.layer),) if wanted else ()
+            maps = (recorder.take(one.layer),) if wanted else ()
             return (*(out[name] for name in names), *maps)
 
         def run_again(*states: Tensor) -> tuple[Tensor, ...]:
             recorder.stop = False
             if wanted:
-                recorder.take(site.layer)
-            with ordinary_weights(module):
+                recorder.take(one.layer)
+            with weights_for_autograd(module):
                 return run(*states)
 
         results = _InputOnly.apply(run, run_again, *(given[name] for name in names))
         if wanted:
-            recorder.put(site.layer, results[-1])
+            recorder.put(one.layer, results[-1])
         return dict(zip(names, results, strict=False))
 
     return replacement

@@ -19,10 +19,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..emojiworld import FAMILIES, FAMILY, WEIGHTS
-from ..errors import SteeringError
-from .comfyui_autoencoder import comfy_archive_dtypes, load_vae
-from .comfyui_flux_model import flux_model, patcher_of
+from ...errors import SteeringError
+from .. import FAMILIES, FAMILY, WEIGHTS
+from .autoencoder import comfy_archive_dtypes, load_vae
+from .flux_model import flux_model, patcher_of
 
 _OWN = {
     "text": "text_encoder/model.safetensors",

@@ -2,7 +2,7 @@
 
 The pass goes through the host's own `calc_cond_batch`, so areas, masks, ControlNet, LoRA hooks and whatever other packs
 have hung into the model take part. What is recorded, and where it is taken, is the reader's business
-(`comfyui_unet.py`, `comfyui_mmdit.py`); it is put in place by a wrapper around this one pass only.
+(`unet.py`, `joint.py`); it is put in place by a wrapper around this one pass only.
 """
 
 from __future__ import annotations
@@ -18,21 +18,24 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ..attention import AttentionRecorder, MapStack, StopForward
-from ..errors import SteeringError
-from . import FLUX_LAYOUT, UNET_FAMILIES, comfyui_checkpointing, comfyui_mmdit, comfyui_unet
-from .comfyui_gradients import ordinary, ordinary_weights
-from .comfyui_site import Site
+from ....attention import AttentionRecorder, MapStack, StopForward
+from ....errors import SteeringError
+from ...families import FLUX_LAYOUT, UNET_FAMILIES
+from ..gradients import checkpointing as comfyui_checkpointing
+from ..gradients.weights import for_autograd, weights_for_autograd
+from . import joint as comfyui_mmdit
+from . import unet as comfyui_unet
+from .located import LocatedLayer
 
 _KEY = "learn_to_steer_reading"
 
 
-def attention_sites(network: Any) -> list[Site]:
+def located_layers(network: Any) -> list[LocatedLayer]:
     """The attentions of a host model (its `diffusion_model`) that can be read, in execution order.
 
-    Raises SteeringError for a model that is neither a UNet nor one of the transformers of `comfyui_layouts.py`.
+    Raises SteeringError for a model that is neither a UNet nor one of the transformers of `layouts.py`.
     """
-    return _reader(network).attention_sites(network)
+    return _reader(network).located_layers(network)
 
 
 def _reader(network: Any) -> Any:
@@ -109,7 +112,7 @@ class _ConstantControl:
 
     def get_control(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
         with torch.no_grad():
-            return ordinary(self._control.get_control(x.detach(), *args, **kwargs))
+            return for_autograd(self._control.get_control(x.detach(), *args, **kwargs))
 
 
 def conditional_maps(
@@ -119,7 +122,7 @@ def conditional_maps(
     timestep: Tensor,
     options: dict[str, Any],
     recorder: AttentionRecorder,
-    sites: Sequence[Site],
+    located: Sequence[LocatedLayer],
     checkpointing: bool | None = None,
 ) -> MapStack:
     """The maps of one pass of the conditional branch, ended after the last layer the recorder wants.
@@ -127,15 +130,15 @@ def conditional_maps(
     model: the host's BaseModel, loaded. entry: one entry of its prepared conditioning. x (b, c, h, w), in some models
     (b, c, 1, h, w): the sampler's latent, may require a gradient. timestep: (b,) sigmas. options: the run's model options;
     they are not changed.
-    checkpointing: see `comfyui_checkpointing.py`; None: where memory might not do otherwise.
+    checkpointing: see `gradients/checkpointing.py`; None: where memory might not do otherwise.
     Raises SteeringError when the model did not run the wanted layers; the model is left as it was, whatever happens.
     """
     options = comfy.model_patcher.create_model_options_clone(options)
     options.pop("multigpu_clones", None)
     _leave_out_caches(options)
     if checkpointing is None:
-        checkpointing = x.requires_grad and comfyui_checkpointing.needed(model, x, sites, recorder)
-    watch = watching(recorder, sites, checkpointing)
+        checkpointing = x.requires_grad and comfyui_checkpointing.needed(model, x, located, recorder)
+    watch = watching(recorder, located, checkpointing)
     if "control" in entry:
         entry = {**entry, "control": _ConstantControl(entry["control"])}
     with _in_place(watch, model.diffusion_model, options):
@@ -178,7 +181,7 @@ def _in_place(watch: Callable[..., Any], network: Any, options: dict[str, Any]) 
 
 
 def watching(
-    recorder: AttentionRecorder, sites: Sequence[Site], checkpointing: bool = False
+    recorder: AttentionRecorder, located: Sequence[LocatedLayer], checkpointing: bool = False
 ) -> Callable[..., Any]:
     """A wrapper of the diffusion model that listens to the layers the recorder wants, around one call of it."""
 
@@ -191,15 +194,15 @@ def watching(
         given = {**call.arguments, **call.arguments.get(further, {})}
         given.pop(further, None)
         options = dict(given.pop("transformer_options", None) or {})
-        given = ordinary(given)
-        _reader(network).listen(recorder, sites, network, given, options)
+        given = for_autograd(given)
+        _reader(network).listen(recorder, located, network, given, options)
         if checkpointing:
-            comfyui_checkpointing.checkpoint_blocks(recorder, sites, network, options)
+            comfyui_checkpointing.checkpoint_blocks(recorder, located, network, options)
         given["transformer_options"] = options
         if further:
             call.arguments[further] = {n: given.pop(n) for n in list(given) if n not in signature.parameters}
         call.arguments.update(given)
-        with ordinary_weights(network):
+        with weights_for_autograd(network):
             return executor(*call.args, **call.kwargs)
 
     return wrapper

@@ -19,9 +19,10 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..attention import AttentionLayer, AttentionRecorder, MapStack, StopForward
-from ..errors import SteeringError
-from . import FLUX_LAYOUT, hooked
+from ....attention import AttentionLayer, AttentionRecorder, MapStack, StopForward
+from ....errors import SteeringError
+from ...families import FLUX_LAYOUT
+from ...modules import hooked
 
 
 def flux_attention_layers(transformer: Any) -> list[AttentionLayer]:
@@ -43,7 +44,7 @@ def flux_family(transformer: Any) -> str:
     return "flux" if (*blocks, transformer.config.num_attention_heads) == FLUX_LAYOUT else "custom"
 
 
-def flux_reading(
+def record_flux(
     transformer: Any,
     latents: Tensor,
     timestep: Tensor,

@@ -10,13 +10,13 @@ from diffusers import StableDiffusionXLPipeline
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
-from ..attention import AttentionLayer, MapStack
-from ..inversion import Slope
-from ..objectives import StepInfo
-from . import frozen
-from .diffusers_run import TEXT_STATES, Branch, Run, rows_of
-from .diffusers_schedule import Schedule
-from .diffusers_unet import attention_layers, model_family, unet_reading
+from ....attention import AttentionLayer, MapStack
+from ....inversion import Slope
+from ....objectives import StepInfo
+from ...modules import frozen
+from ..run import TEXT_STATES, Branch, Run, rows_of
+from ..schedule import Schedule
+from .unet import attention_layers, model_family, record_unet
 
 
 class _ConditionalUNet:
@@ -38,9 +38,9 @@ class _ConditionalUNet:
         weights: Tensor,
         layers: tuple[str, ...] | None,
     ) -> MapStack:
-        return self.read_at(latent, self.timestep_of[step.step], images, weights, layers)
+        return self.record_at(latent, self.timestep_of[step.step], images, weights, layers)
 
-    def read_at(
+    def record_at(
         self,
         latent: Tensor,
         timesteps: Tensor,
@@ -50,7 +50,7 @@ class _ConditionalUNet:
     ) -> MapStack:
         rows = list(images)
         with frozen(self.unet):
-            return unet_reading(
+            return record_unet(
                 self.unet,
                 latent.to(self.context.dtype),
                 timesteps,

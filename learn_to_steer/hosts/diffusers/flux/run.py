@@ -15,14 +15,14 @@ import torch
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from torch import Tensor, nn
 
-from ..attention import AttentionLayer, MapStack
-from ..errors import SteeringError
-from ..inversion import Slope
-from ..objectives import StepInfo
-from . import frozen
-from .diffusers_flux import flux_attention_layers, flux_family, flux_reading
-from .diffusers_run import Branch, Run, rows_of
-from .diffusers_schedule import Schedule
+from ....attention import AttentionLayer, MapStack
+from ....errors import SteeringError
+from ....inversion import Slope
+from ....objectives import StepInfo
+from ...modules import frozen
+from ..run import Branch, Run, rows_of
+from ..schedule import Schedule
+from .transformer import flux_attention_layers, flux_family, record_flux
 
 LONGEST_TEXT = 512
 """Text tokens of a Flux pipeline that is not told otherwise."""
@@ -59,9 +59,9 @@ class _ConditionalTransformer:
         layers: tuple[str, ...] | None,
     ) -> MapStack:
         timesteps = self.timestep_of[step.step].expand(len(images))
-        return self.read_at(latent, timesteps, images, weights, layers)
+        return self.record_at(latent, timesteps, images, weights, layers)
 
-    def read_at(
+    def record_at(
         self,
         latent: Tensor,
         timesteps: Tensor,
@@ -71,7 +71,7 @@ class _ConditionalTransformer:
     ) -> MapStack:
         rows = list(images)
         with frozen(self.transformer):
-            return flux_reading(
+            return record_flux(
                 self.transformer,
                 latent.to(self.dtype),
                 timesteps.to(self.device, self.dtype) / 1000,

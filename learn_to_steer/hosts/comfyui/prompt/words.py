@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..attention import locate
-from ..errors import SteeringError
+from ....attention import locate
+from ....errors import SteeringError
 
 _NO_WORD = -2  # stands for an embedding, which has no id, and for tokens that are not the prompt's
 _TURN = 151644  # Qwen's token that opens a turn of a talk
