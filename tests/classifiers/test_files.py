@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from learn_to_steer.classifiers import (
+    SYMMETRIC_RELATIONS,
     ClassifierCard,
     OfficialConfig,
     RelationClassifier,
@@ -20,7 +21,6 @@ from learn_to_steer.classifiers import (
     official_sigmas,
     save_classifier,
 )
-from learn_to_steer.classifiers.symmetric import SYMMETRIC_RELATIONS
 from learn_to_steer.errors import SteeringError
 
 CARD = ClassifierCard(

@@ -7,6 +7,7 @@ import torch
 
 from learn_to_steer.attention import AttentionLayer
 from learn_to_steer.classifiers import (
+    SYMMETRIC_RELATIONS,
     ClassifierCard,
     OfficialConfig,
     RelationClassifier,
@@ -14,7 +15,6 @@ from learn_to_steer.classifiers import (
     SymmetricRelationClassifier,
     check_classifier,
 )
-from learn_to_steer.classifiers.symmetric import SYMMETRIC_RELATIONS
 from learn_to_steer.errors import SteeringError
 
 CARD = ClassifierCard(

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from learn_to_steer.classifiers import (
+    SYMMETRIC_RELATIONS,
     ClassifierCard,
     SymmetricRelationClassifier,
     load_classifier,
     save_classifier,
 )
-from learn_to_steer.classifiers.symmetric import SYMMETRIC_RELATIONS
 from learn_to_steer.emojiworld import CLASSIFIERS, WEIGHTS
 
 PROMPT = "a dog to the right of a teddy bear"

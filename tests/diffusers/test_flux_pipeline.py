@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from learn_to_steer.attention import token_weights
-from learn_to_steer.classifiers import ClassifierCard, SymmetricRelationClassifier
-from learn_to_steer.classifiers.symmetric import SYMMETRIC_RELATIONS
+from learn_to_steer.classifiers import SYMMETRIC_RELATIONS, ClassifierCard, SymmetricRelationClassifier
 from learn_to_steer.errors import SteeringError
 from learn_to_steer.hosts.diffusers.flux.transformer import record_flux
 from learn_to_steer.hosts.diffusers.generate import generate

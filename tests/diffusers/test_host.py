@@ -7,8 +7,12 @@ import pytest
 import torch
 
 from learn_to_steer.attention import token_weights
-from learn_to_steer.classifiers import ClassifierCard, SymmetricConfig, SymmetricRelationClassifier
-from learn_to_steer.classifiers.symmetric import SYMMETRIC_RELATIONS
+from learn_to_steer.classifiers import (
+    SYMMETRIC_RELATIONS,
+    ClassifierCard,
+    SymmetricConfig,
+    SymmetricRelationClassifier,
+)
 from learn_to_steer.errors import SteeringError
 from learn_to_steer.hosts.diffusers.generate import generate, record_unet
 from learn_to_steer.hosts.diffusers.pipelines import attention_layers, model_family

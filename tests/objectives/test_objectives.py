@@ -5,8 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from learn_to_steer.attention import AttentionLayer, MapStack
-from learn_to_steer.classifiers import ClassifierCard, SymmetricRelationClassifier
-from learn_to_steer.classifiers.symmetric import SYMMETRIC_RELATIONS
+from learn_to_steer.classifiers import SYMMETRIC_RELATIONS, ClassifierCard, SymmetricRelationClassifier
 from learn_to_steer.errors import SteeringError
 from learn_to_steer.objectives import (
     CentroidObjective,

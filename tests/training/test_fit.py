@@ -5,12 +5,12 @@ import torch
 
 from learn_to_steer.attention import AttentionLayer, MapStack
 from learn_to_steer.classifiers import (
+    SYMMETRIC_RELATIONS,
     ClassifierCard,
     OfficialConfig,
     RelationClassifier,
     SymmetricRelationClassifier,
 )
-from learn_to_steer.classifiers.symmetric import SYMMETRIC_RELATIONS
 from learn_to_steer.dataset import RecordedMaps, concatenate
 from learn_to_steer.errors import SteeringError
 from learn_to_steer.training import FitOptions, accuracy, fit, leakage

@@ -13,19 +13,56 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..errors import SteeringError
 from ..language import parse_relations
+from .arguments import DEVICES, Commands, among, command, number, whole
 from .files import check_writable, read_prompts, staged
 from .models import check_objects, load_pipeline, load_reader, model_folder, nouns
 
 if TYPE_CHECKING:
     from ..classifiers import RelationReader
     from ..emojiworld.obedience import Case, Setting
+from ..emojiworld import GUIDANCE, STEPS
+
+SETTINGS = ("plain", "fast", "fast-round-robin", "paper", "centroid")
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    evaluate = command(commands, "evaluate", "measure how often EmojiWorld's pictures obey, at what cost")
+    add = evaluate.add_argument
+    add("--images", type=whole(1, 1_000_000), default=400, help="pictures per setting")
+    prompts = evaluate.add_mutually_exclusive_group()
+    prompts.add_argument(
+        "--relations", type=int, choices=(1, 2), default=1, help="relations in each test prompt"
+    )
+    prompts.add_argument(
+        "--prompts", metavar="FILE", help="own prompts about EmojiWorld's objects, one a line, used in turn"
+    )
+    add("--seed", type=whole(0, 2**31 - 1), default=0, help="of prompts and noise")
+    add(
+        "--settings",
+        type=among(SETTINGS),
+        default="plain,fast,paper,centroid",
+        metavar="A,B",
+        help=f"of {', '.join(SETTINGS)}",
+    )
+    add(
+        "--model", type=Path, metavar="MODEL", help="unet or mmdit, or a folder of EmojiWorld (default: unet)"
+    )
+    add("--classifier", type=Path, metavar="FILE", help="relation classifier (default: the model's own)")
+    add("--steps", type=whole(1, 1000), default=STEPS, help="sampling steps")
+    add("--guidance", type=number(0, 100), default=GUIDANCE, help="guidance scale")
+    add("--batch", type=whole(1, 1024), default=8, help="pictures drawn at once")
+    add("--device", choices=DEVICES, default="cpu")
+    add("--out", type=Path, required=True, metavar="DIR", help="results; an interrupted run goes on there")
+    evaluate.set_defaults(run=run)
+
 
 FILES = ("table.md", "results.json", "sheet.png")
 
 SHEET_ROWS = 12
 
 
-def evaluate(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Draw, judge, write the table, and print it. An interrupted run goes on where it was."""
     own = _own_prompts(args.prompts) if args.prompts is not None else None
     check_writable(args.out, FILES)
@@ -182,7 +219,7 @@ def _sheet(
 ) -> Any:
     from PIL import Image
 
-    from ..visual import comparison_sheet
+    from ..pictures import comparison_sheet
 
     judged = {(r["setting"], r["prompt"], r["seed"]): [x["holds"] for x in r["relations"]] for r in results}
     pictures: list[list[Image.Image]] = []

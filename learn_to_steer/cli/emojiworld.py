@@ -3,15 +3,101 @@
 from __future__ import annotations
 
 import argparse
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..emojiworld import CLASSIFIERS, WEIGHTS
+from ..emojiworld import CLASSIFIERS, FAMILIES, WEIGHTS
 from ..errors import SteeringError
+from .arguments import DEVICES, Commands, command, number, whole
 from .evaluate import markdown
 from .files import staged, unwritable
 from .models import JUDGE, ModelFolder, load_pipeline
+
+MODELS = tuple(FAMILIES)
+
+
+def add(commands: Commands) -> None:
+    """Declare the command with its topics."""
+    topic = command(commands, "emojiworld", "train and look at the embedded text-to-image model")
+    topics = topic.add_subparsers(required=True, metavar="TOPIC")
+
+    training = command(topics, "train", "train a part of EmojiWorld; an interrupted training goes on")
+    parts = training.add_subparsers(required=True, metavar="PART")
+    for part, steps, batch, rate in (
+        ("autoencoder", 20_000, 16, 2e-3),
+        ("judge", 4_000, 16, 2e-3),
+        ("generator", 40_000, 32, 1e-3),
+        ("mmdit", 40_000, 32, 1e-3),
+    ):
+        model = command(parts, part, f"train EmojiWorld's {part}")
+        _add_folders(model)
+        add = model.add_argument
+        add("--steps", type=whole(1, 10**9), default=steps, help="length of the training")
+        add("--minutes", type=number(0.01, 1e9), default=math.inf, help="stop after this time")
+        add("--batch", type=whole(4, 4096), default=batch, help="samples a step")
+        add("--learning-rate", type=number(0, 1), default=rate)
+        add("--device", choices=DEVICES, default="cpu")
+        add("--seed", type=whole(0, 2**31 - 1), default=0)
+        if part in ("generator", "mmdit"):
+            add("--compile", action="store_true", help="compile the model (torch.compile)")
+            add("--bf16", action="store_true", help="compute in bfloat16, keep the weights in float32")
+            add("--scenes", type=whole(1, 10**7), default=24_000, help="scenes to render and encode")
+            add("--true-share", type=number(0, 1), default=0.33, help="captions with the true relation")
+            add("--random-share", type=number(0, 1), default=0.33, help="captions with a random relation")
+            add(
+                "--noise-bias",
+                type=number(0.1, 10),
+                default=1.5,
+                help="train at times 1 - u ** this, u uniform: the larger, the noisier",
+            )
+            add(
+                "--grounding",
+                type=number(0, 1e3),
+                default=0.1,
+                help="weight of the loss on nouns' attention",
+            )
+            if part == "generator":
+                add(
+                    "--placing",
+                    type=number(0, 1e3),
+                    default=0.0,
+                    help="weight of the loss on what text states tell of places; above 0, relation words are understood",
+                )
+            add(
+                "--warm-start", action="store_true", help="begin with the weights in --weights, not at random"
+            )
+        model.set_defaults(run=train, part=part)
+    classifiers = command(parts, "classifiers", "record maps and train EmojiWorld's relation classifiers")
+    _add_folders(classifiers)
+    _add_model(classifiers)
+    classifiers.set_defaults(run=train_classifiers)
+
+    ablation = command(topics, "ablate", "compare classifiers by the layers they read")
+    _add_folders(ablation)
+    _add_model(ablation)
+    ablation.add_argument("--images", type=whole(1, 1_000_000), default=88, help="pictures per classifier")
+    ablation.set_defaults(run=ablate)
+
+    scenes = command(topics, "sheet", "rendered scenes beside what the model draws from their captions")
+    scenes.add_argument("--weights", type=Path, metavar="DIR", help="EmojiWorld's models (default: shipped)")
+    _add_model(scenes)
+    scenes.add_argument("--seed", type=whole(0, 2**31 - 1), default=0)
+    scenes.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .png file")
+    scenes.set_defaults(run=sheet)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", choices=MODELS, default=MODELS[0], help="which of EmojiWorld's models")
+
+
+def _add_folders(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--weights", type=Path, metavar="DIR", help="EmojiWorld's models (default: shipped)")
+    parser.add_argument(
+        "--work", type=Path, default=Path("work"), metavar="DIR", help="state, logs and recorded maps"
+    )
+
 
 SHEET_ROWS, SHEET_SEEDS = 8, 3
 
@@ -123,7 +209,7 @@ def _scenes(model: ModelFolder, seed: int) -> Any:
     from ..emojiworld.training import scene_pixels
     from ..emojiworld.world import DIRECTIONS, PHRASES, article, holds, sample_scene
     from ..hosts.diffusers.generate import generate
-    from ..visual import comparison_sheet
+    from ..pictures import comparison_sheet
 
     rng = np.random.default_rng(seed)
     captions: list[str] = []

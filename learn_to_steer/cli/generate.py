@@ -7,9 +7,12 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from ..emojiworld import GUIDANCE, STEPS
 from ..language import RelationTriplet
+from .arguments import DEVICES, Commands, command, number, whole
 from .files import staged
 from .models import (
     ModelFolder,
@@ -22,13 +25,52 @@ from .models import (
     steerable,
 )
 
+PLANS = ("fast", "paper")
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    generate = command(commands, "generate", "draw a prompt plainly and steered, from the same noise")
+    add = generate.add_argument
+    add("prompt", metavar="PROMPT")
+    add("--seed", type=whole(0, 2**63 - 1), default=0, help="of the first noise")
+    add("--steps", type=whole(1, 1000), default=STEPS, help="sampling steps")
+    add("--guidance", type=number(0, 100), default=GUIDANCE, help="guidance scale; 1 and less is none")
+    add("--negative", metavar="TEXT", default="", help="negative prompt")
+    add("--plan", choices=PLANS, default="fast", help="when and how far to steer")
+    add("--objective", choices=("learned", "centroid"), default="learned", help="what counts as right")
+    add("--strength", type=number(0, 100), default=1.0, help="multiplies every move; 0 is off")
+    add(
+        "--triplet",
+        metavar='"A | RELATION | B"',
+        action="append",
+        help="steer this relation, in words of the prompt, instead of those found in it; may be repeated",
+    )
+    add(
+        "--model",
+        type=Path,
+        metavar="MODEL",
+        help="unet or mmdit, both EmojiWorld's, or a diffusers folder with a StableDiffusionPipeline or a FluxPipeline "
+        "(default: unet)",
+    )
+    add(
+        "--classifier",
+        type=Path,
+        metavar="FILE",
+        help="relation classifier, .safetensors or .pth (default: EmojiWorld's)",
+    )
+    add("--device", choices=DEVICES, default="cpu")
+    add("--out", type=Path, default=Path("output"), metavar="FOLDER", help="where the pictures go")
+    generate.set_defaults(run=run)
+
+
 FILES = ("plain.png", "steered.png", "report.png", "trace.json")
 
 HEAT_AT = 0.4
 """The part of the schedule after which attention is shown: steering is over, places are settled."""
 
 
-def generate(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Draw, report, write. Bad input raises SteeringError before anything is drawn or written."""
     with staged(args.out, FILES) as folder:
         model = model_folder(args.model)
@@ -36,7 +78,7 @@ def generate(args: argparse.Namespace) -> None:
         if model.is_emojiworld:
             check_objects(args.prompt, triplets)
         drawing = _draw(args, model, triplets)
-        from ..visual import report_figure
+        from ..pictures import report_figure
 
         drawing.panels[0].picture.save(folder / "plain.png")
         drawing.panels[1].picture.save(folder / "steered.png")
@@ -77,8 +119,8 @@ class _Timed:
 
 
 def _draw(args: argparse.Namespace, model: ModelFolder, triplets: list[RelationTriplet]) -> _Drawing:
+    from ..pictures import Panel
     from ..steering import SteeringPlan
-    from ..visual import Panel
 
     objective = build_objective(args.objective, args.classifier, model)
     wanted = steerable(triplets, objective)
@@ -213,7 +255,7 @@ class _Attention:
         import torch
 
         from ..hosts.diffusers.pipelines import run_of
-        from ..visual import object_heats
+        from ..pictures import object_heats
 
         scale, timestep = self.schedule.scales[self.turn], self.schedule.timesteps[self.turn]
         latents = torch.cat(list(self.latents.values())) * scale

@@ -1,26 +1,23 @@
-"""`parse` and `convert`: commands that draw nothing."""
+"""`convert`: a classifier of either kind becomes a .safetensors file."""
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from ..errors import SteeringError
-from ..language import triplets_as_json
-from .files import read_prompts, unwritable
+from .arguments import Commands, command
+from .files import unwritable
 
 
-def parse(args: argparse.Namespace) -> None:
-    """Print the relations of each prompt, one JSON object a line."""
-    prompts = list(args.prompts) + (read_prompts(args.file) if args.file is not None else [])
-    if not prompts and args.file is None:
-        raise SteeringError("Expected a prompt or --file FILE, got neither; give one of them.")
-    for prompt in prompts:
-        print(json.dumps(triplets_as_json(prompt), ensure_ascii=False))
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    convert = command(commands, "convert", "turn a classifier (.pth or .safetensors) into .safetensors")
+    convert.add_argument("source", metavar="SRC", type=Path)
+    convert.add_argument("target", metavar="DST", type=Path)
+    convert.set_defaults(run=run)
 
 
-def convert(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Read a classifier of either kind, write it as .safetensors, say what it is."""
     from ..classifiers import convert as convert_classifier
 

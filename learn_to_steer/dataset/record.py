@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .attention import AttentionLayer, MapStack
-from .errors import SteeringError
+from ..attention import AttentionLayer, MapStack
+from ..errors import SteeringError
 
 FORMAT = "learn-to-steer maps 1"
 
