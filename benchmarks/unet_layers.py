@@ -17,8 +17,7 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from learn_to_steer.attention import token_weights
-from learn_to_steer.hosts.diffusers.generate import record_unet
-from learn_to_steer.hosts.diffusers.pipelines import attention_layers
+from learn_to_steer.hosts.diffusers import attention_layers, record_unet
 
 
 def sd15_unet() -> UNet2DConditionModel:

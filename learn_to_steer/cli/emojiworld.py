@@ -208,7 +208,7 @@ def _scenes(model: ModelFolder, seed: int) -> Any:
     from ..emojiworld.render import aspects
     from ..emojiworld.training import scene_pixels
     from ..emojiworld.world import DIRECTIONS, PHRASES, article, holds, sample_scene
-    from ..hosts.diffusers.generate import generate
+    from ..hosts.diffusers import generate
     from ..pictures import comparison_sheet
 
     rng = np.random.default_rng(seed)

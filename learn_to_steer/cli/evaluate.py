@@ -155,7 +155,7 @@ def _settings(names: Sequence[str], classifier: RelationReader, pipe: Any) -> li
     from ..classifiers import check_classifier
     from ..emojiworld import family_of
     from ..emojiworld.obedience import Setting
-    from ..hosts.diffusers.pipelines import attention_layers, denoiser
+    from ..hosts.diffusers import attention_layers, denoiser
     from ..objectives import CentroidObjective, LearnedObjective
     from ..steering import SteeringPlan
 

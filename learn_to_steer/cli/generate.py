@@ -180,7 +180,7 @@ def _sampled(
     **steering: Any,
 ) -> _Timed:
     """One picture of the prompt. steering: objective, plan and on_step of `hosts.diffusers.generate`."""
-    from ..hosts.diffusers.generate import generate as sample
+    from ..hosts.diffusers import generate as sample
 
     started = time.perf_counter()
     output = sample(
@@ -214,7 +214,7 @@ class _Attention:
     ) -> None:
         from ..attention import require_layers
         from ..classifiers import check_classifier
-        from ..hosts.diffusers.pipelines import run_of, token_positions
+        from ..hosts.diffusers import run_of, token_positions
         from ..hosts.targets import batch_targets
         from ..objectives import LearnedObjective
 
@@ -254,7 +254,7 @@ class _Attention:
         """Per watched run, (object, heat map (S, S)) of each object. One forward pass for all."""
         import torch
 
-        from ..hosts.diffusers.pipelines import run_of
+        from ..hosts.diffusers import run_of
         from ..pictures import object_heats
 
         scale, timestep = self.schedule.scales[self.turn], self.schedule.timesteps[self.turn]

@@ -17,7 +17,7 @@ from ..classifiers import (
     save_classifier,
 )
 from ..dataset import RecordedMaps
-from ..hosts.diffusers.pipelines import attention_layers, denoiser
+from ..hosts.diffusers import attention_layers, denoiser
 from ..objectives import LearnedObjective
 from ..steering import SteeringPlan
 from ..training import FitOptions, FitReport, LeakageReport, fit, leakage

@@ -21,8 +21,7 @@ from tqdm import tqdm
 from ..errors import SteeringError
 from ..evaluation.position import position_holds
 from ..evaluation.statistics import wilson_interval
-from ..hosts.diffusers.generate import generate
-from ..hosts.diffusers.pipelines import denoiser
+from ..hosts.diffusers import denoiser, generate
 from ..language import Relation, parse_relations
 from ..objectives import Objective
 from ..steering import SteeringPlan

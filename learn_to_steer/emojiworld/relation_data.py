@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ..attention import MapStack, token_weights
 from ..dataset import RecordedMaps, concatenate
-from ..hosts.diffusers.pipelines import run_of, token_positions
+from ..hosts.diffusers import run_of, token_positions
 from ..language import find_words
 from . import STEPS, family_of, load_pipeline
 from .render import aspects

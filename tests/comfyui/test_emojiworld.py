@@ -52,7 +52,7 @@ def pipeline():
 def test_same_pictures_as_the_diffusers_host(node, world, pipeline, sampler, seed):
     from learn_to_steer.classifiers import load_classifier
     from learn_to_steer.emojiworld import CLASSIFIERS
-    from learn_to_steer.hosts.diffusers.generate import generate
+    from learn_to_steer.hosts.diffusers import generate
     from learn_to_steer.objectives import LearnedObjective
 
     objective = LearnedObjective(load_classifier(CLASSIFIERS / "emojiworld-symmetric.safetensors"))
@@ -72,7 +72,7 @@ def test_where_steering_struggles_the_first_looks_are_those_of_the_diffusers_hos
     the first step are the same all the same."""
     from learn_to_steer.classifiers import load_classifier
     from learn_to_steer.emojiworld import CLASSIFIERS
-    from learn_to_steer.hosts.diffusers.generate import generate
+    from learn_to_steer.hosts.diffusers import generate
     from learn_to_steer.objectives import LearnedObjective
 
     objective = LearnedObjective(load_classifier(CLASSIFIERS / "emojiworld-symmetric.safetensors"))

@@ -94,7 +94,7 @@ def test_layers_family_and_schedule(mmdit):
 
 @pytest.mark.parametrize("seed", [3, 11])
 def test_same_latents_as_the_diffusers_host(node, mmdit, pipeline, seed):
-    from learn_to_steer.hosts.diffusers.generate import generate
+    from learn_to_steer.hosts.diffusers import generate
     from learn_to_steer.objectives import CentroidObjective
     from learn_to_steer.steering import SteeringPlan
 

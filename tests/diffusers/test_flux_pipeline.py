@@ -10,9 +10,8 @@ import torch
 from learn_to_steer.attention import token_weights
 from learn_to_steer.classifiers import SYMMETRIC_RELATIONS, ClassifierCard, SymmetricRelationClassifier
 from learn_to_steer.errors import SteeringError
+from learn_to_steer.hosts.diffusers import attention_layers, generate, model_family, run_of, token_positions
 from learn_to_steer.hosts.diffusers.flux.transformer import record_flux
-from learn_to_steer.hosts.diffusers.generate import generate
-from learn_to_steer.hosts.diffusers.pipelines import attention_layers, model_family, run_of, token_positions
 from learn_to_steer.objectives import CentroidObjective, LearnedObjective, RelationTarget, StepInfo
 from learn_to_steer.steering import SteeringPlan
 

@@ -14,8 +14,7 @@ from learn_to_steer.classifiers import (
     SymmetricRelationClassifier,
 )
 from learn_to_steer.errors import SteeringError
-from learn_to_steer.hosts.diffusers.generate import generate, record_unet
-from learn_to_steer.hosts.diffusers.pipelines import attention_layers, model_family
+from learn_to_steer.hosts.diffusers import attention_layers, generate, model_family, record_unet
 from learn_to_steer.hosts.diffusers.schedule import Schedule
 from learn_to_steer.language import Relation
 from learn_to_steer.objectives import CentroidObjective, LearnedObjective, RelationTarget, StepInfo

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from learn_to_steer.emojiworld import STEPS, load_pipeline
-from learn_to_steer.hosts.diffusers.pipelines import run_of
+from learn_to_steer.hosts.diffusers import run_of
 from learn_to_steer.inversion import invert
 
 PROMPTS = ["a dog to the left of a car", "a fox above a balloon"] * 4

@@ -15,9 +15,8 @@ from learn_to_steer.emojiworld.mmdit import build_transformer
 from learn_to_steer.emojiworld.mmdit_training import GROUNDED, ground_joint
 from learn_to_steer.emojiworld.relation_data import DRAWS, object_pairs, record, trained_sigmas
 from learn_to_steer.errors import SteeringError
+from learn_to_steer.hosts.diffusers import attention_layers, generate
 from learn_to_steer.hosts.diffusers.flux.transformer import record_flux
-from learn_to_steer.hosts.diffusers.generate import generate
-from learn_to_steer.hosts.diffusers.pipelines import attention_layers
 
 
 @pytest.fixture(scope="module")

@@ -140,7 +140,7 @@ def _reader(folder: Path, name: str, case: dict[str, Tensor]) -> Read:
     if (at := folder / f"{name}_unet").is_dir():
         from diffusers import UNet2DConditionModel
 
-        from learn_to_steer.hosts.diffusers.generate import record_unet
+        from learn_to_steer.hosts.diffusers import record_unet
 
         unet = _model(UNet2DConditionModel, at)
         added = {key: case[key] for key in ("text_embeds", "time_ids") if key in case}
