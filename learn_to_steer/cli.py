@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from . import __version__
+from .commands import score
 from .emojiworld import FAMILIES, GUIDANCE, STEPS
 from .errors import SteeringError
 
@@ -96,6 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
     convert.add_argument("source", metavar="SRC", type=Path)
     convert.add_argument("target", metavar="DST", type=Path)
     convert.set_defaults(run=("text", "convert"))
+    score.add(commands)
     _add_emojiworld(commands)
     return parser
 
