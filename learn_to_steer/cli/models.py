@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..emojiworld import CLASSIFIERS, FAMILIES, WEIGHTS
-from ..emojiworld.world import OBJECTS
 from ..errors import SteeringError
 from ..language import RelationTriplet, canonical_relation, find_words, parse_relations, written_triplet
 
@@ -163,6 +162,8 @@ def nouns(prompt: str, triplet: RelationTriplet) -> tuple[str, str]:
 
 def check_objects(prompt: str, triplets: Sequence[RelationTriplet]) -> None:
     """Raises SteeringError unless EmojiWorld knows the related objects and at least one object at all."""
+    from ..emojiworld.world import OBJECTS
+
     named = dict.fromkeys(noun for t in triplets for noun in nouns(prompt, t))
     unknown = [noun for noun in named if noun not in OBJECTS]
     mentioned = any(re.search(rf"\b{name}\b", " ".join(prompt.lower().split())) for name in OBJECTS)
