@@ -11,9 +11,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from learn_to_steer.classifiers import load_classifier
-from learn_to_steer.emojiworld import CLASSIFIERS, load_pipeline
-from learn_to_steer.emojiworld.obedience import Setting, position_cases, run, summarise
+from learn_to_steer.classifiers import load_classifier, shipped_classifier
+from learn_to_steer.emojiworld import GUIDANCE, STEPS, WEIGHTS, family_of, load_pipeline
+from learn_to_steer.emojiworld.judge import EmojiWorldDetector
+from learn_to_steer.emojiworld.prompts import one_relation
+from learn_to_steer.evaluation.run import Setting, run
+from learn_to_steer.evaluation.tables import summarise
+from learn_to_steer.hosts.diffusers import PipelineSampler
 from learn_to_steer.objectives import LearnedObjective
 from learn_to_steer.steering import SteeringPlan
 
@@ -34,7 +38,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--pairs", choices=("validation", "test"), default="validation")
-    parser.add_argument("--classifier", type=Path, default=CLASSIFIERS / "emojiworld-symmetric.safetensors")
+    parser.add_argument("--classifier", type=Path, default=shipped_classifier("emojiworld-symmetric"))
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     objective = LearnedObjective(load_classifier(arguments.classifier))
@@ -43,8 +47,9 @@ def main() -> None:
         Setting(name, objective, SteeringPlan.preset("fast", **plan)) for name, plan in PLANS.items()
     ]
     settings.append(Setting("paper", objective, SteeringPlan.preset("paper")))
-    cases = position_cases(arguments.pairs, arguments.images, arguments.seed)
-    table = summarise(run(load_pipeline(), cases, settings, arguments.out))
+    draws, pipe = one_relation(arguments.pairs, arguments.images, arguments.seed), load_pipeline()
+    sampler, detector = PipelineSampler(pipe, family_of(pipe)), EmojiWorldDetector(WEIGHTS)
+    table = summarise(run(sampler, detector, draws, settings, arguments.out, steps=STEPS, guidance=GUIDANCE))
     print(
         "| plan | evaluations | relation | given both present | both present | cost |\n|---|---|---|---|---|---|"
     )

@@ -9,8 +9,7 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ..learn_to_steer.classifiers import load_classifier
-from ..learn_to_steer.emojiworld import CLASSIFIERS
+from ..learn_to_steer.classifiers import load_classifier, shipped_folder
 from ..learn_to_steer.errors import SteeringError
 from ..learn_to_steer.objectives import CentroidObjective, LearnedObjective
 from .types import CATEGORY, CLASSIFIER
@@ -22,7 +21,7 @@ BY_HAND = "none: compare centres of attention"
 
 def register_folders() -> None:
     """Tell the host where classifiers are: models/relation_classifiers and the pack's own. Doing it twice is no harm."""
-    for folder in (Path(folder_paths.models_dir) / FOLDER, CLASSIFIERS):
+    for folder in (Path(folder_paths.models_dir) / FOLDER, shipped_folder()):
         if FOLDER not in folder_paths.folder_names_and_paths or str(
             folder
         ) not in folder_paths.get_folder_paths(FOLDER):

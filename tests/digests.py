@@ -60,13 +60,13 @@ def from_command_line() -> None:
 
 def from_python() -> None:
     """A line for each model: latents of a batch of two prompts with several seeds, in one call."""
-    from learn_to_steer.classifiers import load_classifier
-    from learn_to_steer.emojiworld import CLASSIFIERS, load_pipeline
+    from learn_to_steer.classifiers import load_classifier, shipped_classifier
+    from learn_to_steer.emojiworld import load_pipeline
     from learn_to_steer.hosts.diffusers import generate
     from learn_to_steer.objectives import LearnedObjective
 
     for model, name in zip(MODELS, ("emojiworld-symmetric", "emojiworld-mmdit-symmetric"), strict=True):
-        objective = LearnedObjective(load_classifier(CLASSIFIERS / f"{name}.safetensors"))
+        objective = LearnedObjective(load_classifier(shipped_classifier(name)))
         made = generate(
             load_pipeline(model=model), PROMPTS, objective=objective, seed=[3, 4], num_inference_steps=12,
             guidance_scale=6.0, family=objective.card.family, output_type="latent",

@@ -3,8 +3,10 @@
 from .authors import official_sigmas
 from .card import ANY_FAMILY, ClassifierCard
 from .files import convert, load_classifier, save_classifier
+from .model_card import write_card
 from .official import OfficialConfig, RelationClassifier
 from .reader import RelationReader, check_classifier
+from .shipped import shipped_classifier, shipped_folder
 from .symmetric import SYMMETRIC_RELATIONS, SymmetricConfig, SymmetricRelationClassifier
 
 __all__ = [
@@ -21,4 +23,7 @@ __all__ = [
     "load_classifier",
     "official_sigmas",
     "save_classifier",
+    "shipped_classifier",
+    "shipped_folder",
+    "write_card",
 ]

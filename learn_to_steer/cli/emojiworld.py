@@ -8,10 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..emojiworld import CLASSIFIERS, FAMILIES, WEIGHTS
+from ..emojiworld import FAMILIES, WEIGHTS
 from ..errors import SteeringError
 from .arguments import DEVICES, Commands, command, number, whole
-from .evaluate import markdown
 from .files import staged, unwritable
 from .models import JUDGE, ModelFolder, load_pipeline
 
@@ -149,9 +148,11 @@ def train(args: argparse.Namespace) -> None:
 
 def train_classifiers(args: argparse.Namespace) -> None:
     """Record maps, once, into --work, and train the classifiers; those of other weights lie beside them."""
+    from ..classifiers import shipped_folder
     from ..emojiworld.classifiers import train_shipped
+    from ..evaluation.tables import markdown
 
-    destination = args.weights or CLASSIFIERS
+    destination = args.weights or shipped_folder()
     results = train_shipped(args.weights or WEIGHTS, _made(destination), _made(args.work), model=args.model)
     head = ["classifier", "unseen pairs, right words", "unseen pairs, wrong words", "follows the wrong word"]
     rows = [
@@ -165,6 +166,7 @@ def train_classifiers(args: argparse.Namespace) -> None:
 def ablate(args: argparse.Namespace) -> None:
     """Compare classifiers by what they read; the table is printed and written to --work."""
     from ..emojiworld.classifiers import ablate as rows_of_ablation
+    from ..evaluation.tables import markdown
 
     rows = rows_of_ablation(_made(args.work), args.weights or WEIGHTS, images=args.images, model=args.model)
     columns = {
@@ -204,10 +206,10 @@ def _scenes(model: ModelFolder, seed: int) -> Any:
 
     from ..emojiworld import GUIDANCE, STEPS
     from ..emojiworld.judge import find_objects, load_judge
-    from ..emojiworld.obedience import judge_picture
     from ..emojiworld.render import aspects
     from ..emojiworld.training import scene_pixels
     from ..emojiworld.world import DIRECTIONS, PHRASES, article, holds, sample_scene
+    from ..evaluation.run import Draw, judged
     from ..hosts.diffusers import generate
     from ..pictures import comparison_sheet
 
@@ -238,7 +240,7 @@ def _scenes(model: ModelFolder, seed: int) -> Any:
         captions,
         [[Image.fromarray(column[row]) for column in columns] for row in range(SHEET_ROWS)],
         [
-            [[x["holds"] for x in judge_picture(caption, found[row])["relations"]] for found in seen]
+            [[x["holds"] for x in judged(Draw(caption, 0), found[row])["relations"]] for found in seen]
             for row, caption in enumerate(captions)
         ],
     )

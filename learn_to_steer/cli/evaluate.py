@@ -19,7 +19,7 @@ from .models import check_objects, load_pipeline, load_reader, model_folder, nou
 
 if TYPE_CHECKING:
     from ..classifiers import RelationReader
-    from ..emojiworld.obedience import Case, Setting
+    from ..evaluation.run import Draw, Setting
 from ..emojiworld import GUIDANCE, STEPS
 
 SETTINGS = ("plain", "fast", "fast-round-robin", "paper", "centroid")
@@ -32,7 +32,7 @@ def add(commands: Commands) -> None:
     add("--images", type=whole(1, 1_000_000), default=400, help="pictures per setting")
     prompts = evaluate.add_mutually_exclusive_group()
     prompts.add_argument(
-        "--relations", type=int, choices=(1, 2), default=1, help="relations in each test prompt"
+        "--relations", type=int, choices=(1, 2, 3, 4), default=1, help="relations in each test prompt"
     )
     prompts.add_argument(
         "--prompts", metavar="FILE", help="own prompts about EmojiWorld's objects, one a line, used in turn"
@@ -66,7 +66,11 @@ def run(args: argparse.Namespace) -> None:
     """Draw, judge, write the table, and print it. An interrupted run goes on where it was."""
     own = _own_prompts(args.prompts) if args.prompts is not None else None
     check_writable(args.out, FILES)
-    from ..emojiworld import obedience
+    from ..emojiworld import WEIGHTS
+    from ..emojiworld.judge import EmojiWorldDetector
+    from ..evaluation.run import run as draw_and_judge
+    from ..evaluation.tables import comparison_table, results_table, summarise
+    from ..hosts.diffusers import PipelineSampler
 
     model = model_folder(args.model)
     if not model.is_emojiworld:
@@ -76,10 +80,11 @@ def run(args: argparse.Namespace) -> None:
     classifier = load_reader(args.classifier, model)
     pipe = load_pipeline(model, args.device)
     settings = _settings(args.settings, classifier, pipe)
-    cases = _cases(args, own)
-    results = obedience.run(
-        pipe,
-        cases,
+    draws = _draws(args, own)
+    results = draw_and_judge(
+        PipelineSampler(pipe, model.family),
+        EmojiWorldDetector(WEIGHTS),
+        draws,
         settings,
         args.out,
         batch=args.batch,
@@ -88,10 +93,12 @@ def run(args: argparse.Namespace) -> None:
         sheet=SHEET_ROWS,
         about={"prompts": own or f"{args.relations} relations a prompt", "seed": args.seed},
     )
-    summary = obedience.summarise(results)
-    table = table_of(summary)
+    summary = summarise(results)
+    table = results_table(summary)
+    if compared := comparison_table(results, "plain" if "plain" in summary else next(iter(summary))):
+        table += "\n" + compared
     what = "own prompts" if own else f"{args.relations} relation{'s' if args.relations > 1 else ''} a prompt"
-    title = f"{what[0].upper()}{what[1:]}: {min(SHEET_ROWS, len(cases))} of {len(cases)} pictures per setting"
+    title = f"{what[0].upper()}{what[1:]}: {min(SHEET_ROWS, len(draws))} of {len(draws)} pictures per setting"
     with staged(args.out, FILES) as folder:
         (folder / "table.md").write_text(table, encoding="utf-8")
         (folder / "results.json").write_text(
@@ -99,45 +106,9 @@ def run(args: argparse.Namespace) -> None:
             + "\n",
             encoding="utf-8",
         )
-        _sheet(title, cases[:SHEET_ROWS], settings, results, args.out).save(folder / "sheet.png")
+        _sheet(title, draws[:SHEET_ROWS], settings, results, args.out).save(folder / "sheet.png")
     print(table, end="")
     print(f"Written: {', '.join(str(args.out / name) for name in FILES)}")
-
-
-def table_of(summary: dict[str, dict[str, Any]]) -> str:
-    """A Markdown table, one row per setting of `obedience.summarise`. Ends with a newline."""
-    base = "plain" if "plain" in summary else next(iter(summary))
-    head = ["setting", "images", "relation accuracy (95%)", "given both present", "all objects present"]
-    head += ["duplicates/image", "evaluations/image", f"cost ({base} = 1)"]
-    rows = [
-        [
-            name,
-            str(row["images"]),
-            f"{row['relation']:.1%} ({row['relation_95'][0]:.1%} - {row['relation_95'][1]:.1%})",
-            f"{row['given_present']:.1%}",
-            f"{row['present']:.1%}",
-            f"{row['duplicates']:.2f}",
-            f"{row['evaluations']:.1f}",
-            f"{row['cost']:.2f}",
-        ]
-        for name, row in summary.items()
-    ]
-    return markdown(head, rows)
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table with aligned columns; the first is text, the others are figures."""
-    widths = [max(len(line[i]) for line in [head, *rows]) for i in range(len(head))]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = [
-            cells[0].ljust(widths[0]),
-            *(c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True)),
-        ]
-        return f"| {' | '.join(padded)} |\n"
-
-    rule = f"|{'-' * (widths[0] + 2)}|{'|'.join('-' * (w + 1) + ':' for w in widths[1:])}|\n"
-    return line(head) + rule + "".join(line(row) for row in rows)
 
 
 def versions() -> dict[str, str]:
@@ -154,7 +125,7 @@ def versions() -> dict[str, str]:
 def _settings(names: Sequence[str], classifier: RelationReader, pipe: Any) -> list[Setting]:
     from ..classifiers import check_classifier
     from ..emojiworld import family_of
-    from ..emojiworld.obedience import Setting
+    from ..evaluation.run import Setting
     from ..hosts.diffusers import attention_layers, denoiser
     from ..objectives import CentroidObjective, LearnedObjective
     from ..steering import SteeringPlan
@@ -199,41 +170,43 @@ def _own_prompts(file: str) -> list[str]:
     return prompts
 
 
-def _cases(args: argparse.Namespace, own: Sequence[str] | None) -> list[Case]:
-    from ..emojiworld.obedience import Case, chain_cases, position_cases
+def _draws(args: argparse.Namespace, own: Sequence[str] | None) -> list[Draw]:
+    from ..emojiworld.prompts import chains, one_relation
+    from ..evaluation.run import Draw
 
     if own is not None:
         first = 10_000 + args.seed * 10_000
-        return [Case(own[i % len(own)], first + i) for i in range(args.images)]
-    if args.relations == 2:
-        return chain_cases(args.images, args.seed)
-    return position_cases("test", args.images, args.seed)
+        return [Draw(own[i % len(own)], first + i) for i in range(args.images)]
+    if args.relations > 1:
+        return chains("test", args.images, args.seed, args.relations)
+    return one_relation("test", args.images, args.seed)
 
 
 def _sheet(
     title: str,
-    cases: Sequence[Case],
+    draws: Sequence[Draw],
     settings: Sequence[Setting],
     results: Sequence[dict[str, Any]],
     out: Path,
 ) -> Any:
     from PIL import Image
 
+    from ..evaluation.run import file_name
     from ..pictures import comparison_sheet
 
     judged = {(r["setting"], r["prompt"], r["seed"]): [x["holds"] for x in r["relations"]] for r in results}
     pictures: list[list[Image.Image]] = []
-    for case in cases:
+    for draw in draws:
         pictures.append([])
         for setting in settings:
-            with Image.open(out / "pictures" / setting.name / f"{case.seed}.png") as file:
+            with Image.open(out / "pictures" / file_name(setting.name) / f"{draw.seed}.png") as file:
                 pictures[-1].append(file.convert("RGB"))
     return comparison_sheet(
         title,
         [setting.name.replace("-", " ") for setting in settings],
-        [case.prompt for case in cases],
+        [draw.prompt for draw in draws],
         pictures,
-        [[judged[s.name, c.prompt, c.seed] for s in settings] for c in cases],
+        [[judged[s.name, d.prompt, d.seed] for s in settings] for d in draws],
     )
 
 

@@ -282,19 +282,23 @@ def _judged(
         return [[] for _ in pictures]
     import numpy as np
 
-    from ..emojiworld.judge import find_objects, load_judge
-    from ..evaluation.position import position_holds
+    from ..emojiworld.judge import EmojiWorldDetector
+    from ..evaluation.detections import Asked, Demand, Thing
+    from ..evaluation.rules import geneval
 
-    verdicts = []
-    for found in find_objects(load_judge(model.path), np.stack([np.asarray(p) for p in pictures])):
-        boxes = {f.name: f.box for f in sorted(found, key=lambda f: f.confidence)}
-        seen = []
-        for triplet in directions:
-            subject, other = (boxes.get(noun) for noun in nouns(prompt, triplet))
-            holds = bool(subject and other and position_holds(subject, triplet.relation, other))
-            seen.append((_words(triplet), holds))
-        verdicts.append(seen)
-    return verdicts
+    def asked(triplet: RelationTriplet) -> Asked:
+        subject, other = nouns(prompt, triplet)
+        return Asked(Thing(triplet.subject, subject), triplet.relation, Thing(triplet.object, other))
+
+    demand = Demand(tuple(asked(t) for t in directions))
+    found = EmojiWorldDetector(model.path).detect(np.stack([np.asarray(p) for p in pictures]))
+    return [
+        [
+            (_words(t), verdict.holds)
+            for t, verdict in zip(directions, geneval.judge(objects, demand).relations, strict=True)
+        ]
+        for objects in found
+    ]
 
 
 def _words(triplet: RelationTriplet, joint: str = " ") -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..emojiworld import CLASSIFIERS, FAMILIES, WEIGHTS
+from ..emojiworld import FAMILIES, WEIGHTS
 from ..errors import SteeringError
 from ..language import RelationTriplet, canonical_relation, find_words, parse_relations, written_triplet
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 JUDGE = "judge.safetensors"
 SHIPPED_CLASSIFIERS = {
-    "unet": "emojiworld-symmetric.safetensors",
-    "mmdit": "emojiworld-mmdit-symmetric.safetensors",
+    "unet": "emojiworld-symmetric",
+    "mmdit": "emojiworld-mmdit-symmetric",
 }
 PIPELINES = ("StableDiffusionPipeline", "FluxPipeline")
 
@@ -110,13 +110,13 @@ def load_reader(path: Path | None, folder: ModelFolder) -> RelationReader:
             f"Expected a classifier made for {folder.name}, got none; "
             "give one with --classifier FILE or use --objective centroid."
         )
-    from ..classifiers import load_classifier
+    from ..classifiers import load_classifier, shipped_classifier
 
     if path is not None:
         return load_classifier(path)
     name = SHIPPED_CLASSIFIERS[folder.model]
-    beside = folder.path / name
-    return load_classifier(beside if beside.is_file() else CLASSIFIERS / name)
+    beside = folder.path / f"{name}.safetensors"
+    return load_classifier(beside if beside.is_file() else shipped_classifier(name))
 
 
 def build_objective(kind: str, classifier: Path | None, folder: ModelFolder) -> Objective:

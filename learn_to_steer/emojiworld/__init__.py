@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 WEIGHTS = Path(__file__).parent / "weights"
 """Folder of the shipped weights; also a complete ``StableDiffusionPipeline`` folder."""
 
-CLASSIFIERS = Path(__file__).parent.parent / "classifier_weights"
-"""Folder of the shipped relation classifiers."""
-
 FAMILY = "emojiworld-unet"
 """Model family that the classifiers of EmojiWorld's UNet name."""
 

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal
 
-from ..classifiers import (
-    ClassifierCard,
-    OfficialConfig,
-    RelationClassifier,
-    RelationReader,
-    SymmetricConfig,
-    SymmetricRelationClassifier,
-    save_classifier,
-)
-from ..dataset import RecordedMaps
-from ..hosts.diffusers import attention_layers, denoiser
+from ..classifiers import save_classifier, write_card
+from ..evaluation.run import Setting, run
+from ..evaluation.tables import summarise
+from ..hosts.diffusers import PipelineSampler
 from ..objectives import LearnedObjective
 from ..steering import SteeringPlan
-from ..training import FitOptions, FitReport, LeakageReport, fit, leakage
-from . import STEPS, WEIGHTS, family_of, load_pipeline
-from .obedience import Setting, position_cases, run, summarise
-from .relation_data import recorded_parts, trained_sigmas, trained_steps
-from .world import DIRECTIONS
-
-Kind = Literal["symmetric", "mean", "official"]
+from ..training import Kind, Trained, leakage, train
+from . import GUIDANCE, STEPS, WEIGHTS, family_of, load_pipeline
+from .judge import EmojiWorldDetector
+from .prompts import one_relation
+from .scenes import recorded_parts, recorder_of
 
 CHOSEN_LAYERS: tuple[str, ...] | None = ("down.0.0", "up.1.0")
 """What the shipped classifiers read: the 16 x 16 layers whose maps say where the objects are, whatever the words say."""
@@ -61,6 +51,9 @@ MMDIT_LAYER_SETS: dict[str, tuple[str, ...] | None] = {
 BatchTargets = dict[str, tuple[Kind, tuple[str, ...] | None]]
 
 
+TRAINED_ON = "rendered scenes of two emoji, inverted under right and under wrong relation words"
+
+
 def shipped(model: str = "unet") -> BatchTargets:
     """The classifiers of one of EmojiWorld's models: name -> kind and layers. For the transformer there is none of the
     published architecture, which takes minutes to fit and reads no better; `ablate` shows it."""
@@ -73,55 +66,6 @@ def shipped(model: str = "unet") -> BatchTargets:
     }
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A fitted classifier and how it did on pairs of objects that it has not seen."""
-
-    classifier: RelationReader
-    fit: FitReport
-    test: LeakageReport
-
-
-def build(kind: Kind, layers: tuple[str, ...] | None, pipe) -> RelationReader:
-    """An untrained classifier. "official": the published architecture with the sizes of its SD configuration."""
-    present = attention_layers(denoiser(pipe))
-    card = ClassifierCard(
-        relations=tuple(d.value for d in DIRECTIONS),
-        channels=sum(layer.heads for layer in present if layers is None or layer.name in layers),
-        map_size=16 if kind == "official" else 8,
-        layers=layers,
-        timesteps=trained_steps(pipe),
-        num_timesteps=STEPS,
-        sigmas=trained_sigmas(pipe),
-        family=family_of(pipe),
-        renormalise="always",
-    )
-    if kind == "official":
-        return RelationClassifier(card, OfficialConfig())
-    return SymmetricRelationClassifier(card, SymmetricConfig(mix="mean" if kind == "mean" else "learnt"))
-
-
-def train(
-    kind: Kind,
-    layers: tuple[str, ...] | None,
-    parts: dict[str, RecordedMaps],
-    pipe,
-    wrong_words: bool = True,
-    seed: int = 0,
-) -> Trained:
-    """Fit one classifier. ``wrong_words=False`` leaves the samples under wrong words out of the training."""
-    import torch
-
-    torch.manual_seed(seed)
-    classifier = build(kind, layers, pipe)
-    kept = parts["train"] if wrong_words else parts["train"].where(parts["train"].right_words)
-    validation = parts["validation"]
-    validation = validation if wrong_words else validation.where(validation.right_words)
-    options = FitOptions(learning_rate=1e-4 if kind == "official" else 1e-3, seed=seed)
-    report = fit(classifier, kept, validation, options)
-    return Trained(classifier, report, leakage(classifier, parts["test"]))
-
-
 def train_shipped(
     weights: Path, destination: Path, work: Path, scenes: int = 1000, model: str = "unet"
 ) -> dict[str, Trained]:
@@ -131,11 +75,18 @@ def train_shipped(
     destination.mkdir(parents=True, exist_ok=True)
     results = {}
     for name, (kind, layers) in shipped(model).items():
-        result = train(kind, layers, parts, pipe)
-        about = {"architecture": kind, "samples": len(parts["train"]), "fit": asdict(result.fit)}
+        result = train(kind, layers, parts, recorder_of(pipe), family_of(pipe))
+        about = {
+            "architecture": kind,
+            "trained on": TRAINED_ON,
+            "samples": len(parts["train"]),
+            "fit": asdict(result.fit),
+        }
         about |= {"unseen pairs": asdict(result.test)}
         result.classifier.card = replace(result.classifier.card, about=json.dumps(about))
-        save_classifier(result.classifier, destination / f"{name}.safetensors")
+        file = destination / f"{name}.safetensors"
+        save_classifier(result.classifier, file)
+        write_card(result.classifier, file)
         results[name] = result
     return results
 
@@ -156,7 +107,7 @@ def ablate(
     parts = recorded_parts(weights, work, scenes, model)
     pipe = load_pipeline(weights, model=model)
     sets, chosen = (LAYER_SETS, CHOSEN_LAYERS) if model == "unet" else (MMDIT_LAYER_SETS, MMDIT_LAYERS)
-    cases = position_cases("validation", images, seed)
+    draws = one_relation("validation", images, seed)
     variants: list[tuple[str, Kind, tuple[str, ...] | None, bool]] = [
         (f"symmetric, {name}", "symmetric", layers, True) for name, layers in sets.items()
     ]
@@ -166,13 +117,17 @@ def ablate(
         ("published, chosen layers", "official", chosen, True),
         ("published, chosen layers, right words only", "official", chosen, False),
     ]
+    recorder = recorder_of(pipe)
     trained = {
-        name: train(kind, layers, parts, pipe, wrong_words) for name, kind, layers, wrong_words in variants
+        name: train(kind, layers, parts, recorder, family_of(pipe), wrong_words)
+        for name, kind, layers, wrong_words in variants
     }
     fast = SteeringPlan.preset("fast")
     settings = [Setting("plain", None, None)]
     settings += [Setting(name, LearnedObjective(t.classifier), fast) for name, t in trained.items()]
-    outcome = summarise(run(pipe, cases, settings, work / "ablation"))
+    sampler, detector = PipelineSampler(pipe, family_of(pipe)), EmojiWorldDetector(WEIGHTS)
+    results = run(sampler, detector, draws, settings, work / "ablation", steps=STEPS, guidance=GUIDANCE)
+    outcome = summarise(results)
     rows = []
     for setting in settings:
         row: dict[str, object] = {"classifier": setting.name}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from scipy import ndimage
 from torch import Tensor, nn
 
+from ..evaluation.detections import Detection
 from .world import IMAGE_SIZE, OBJECTS, SPRITE_SIZES
 
 STRIDE = 4
@@ -21,15 +22,6 @@ MIN_CELLS = 24
 
 MAX_CELLS = round(1.1 * SPRITE_SIZES[1] / STRIDE)
 """Longest side of one object in cells; a longer region is two twins that touch."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """One object that the judge sees: name, (centre x, centre y, width, height) in pixels, mean confidence."""
-
-    name: str
-    box: tuple[float, float, float, float]
-    confidence: float
 
 
 class Judge(nn.Module):
@@ -66,7 +58,7 @@ def load_judge(folder: Path) -> Judge:
 
 
 @torch.no_grad()
-def find_objects(judge: Judge, images: np.ndarray) -> list[list[Found]]:
+def find_objects(judge: Judge, images: np.ndarray) -> list[list[Detection]]:
     """What stands where: ``images`` uint8 (B, 128, 128, 3) -> for each picture its objects, duplicates included.
 
     Cells go to their most probable class; each connected region of one class, if it is large enough, is an object. A
@@ -77,7 +69,18 @@ def find_objects(judge: Judge, images: np.ndarray) -> list[list[Found]]:
     return [_blobs(p) for p in probabilities]
 
 
-def _blobs(probability: np.ndarray) -> list[Found]:
+class EmojiWorldDetector:
+    """The judge as an `evaluation.detectors.Detector`: it knows EmojiWorld's objects and looks for all of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.judge = load_judge(folder)
+
+    def detect(self, pictures: np.ndarray, names: Sequence[Sequence[str]] = ()) -> list[list[Detection]]:
+        """See `evaluation.detectors.Detector`."""
+        return find_objects(self.judge, pictures)
+
+
+def _blobs(probability: np.ndarray) -> list[Detection]:
     found = []
     best = probability.argmax(axis=0)
     for index, name in enumerate(OBJECTS, start=1):
@@ -88,9 +91,8 @@ def _blobs(probability: np.ndarray) -> list[Found]:
                     continue
                 rows, columns = np.nonzero(mask)
                 (top, bottom), (left, right) = ((x.min(), x.max() + 1) for x in (rows, columns))
-                centre = (left + right) / 2 * STRIDE, (top + bottom) / 2 * STRIDE
-                size = float((right - left) * STRIDE), float((bottom - top) * STRIDE)
-                found.append(Found(name, (*centre, *size), float(probability[index][mask].mean())))
+                box = tuple(float(edge * STRIDE) for edge in (left, top, right, bottom))
+                found.append(Detection(name, box, float(probability[index][mask].mean())))  # type: ignore[arg-type]
     return found
 
 

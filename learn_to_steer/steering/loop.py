@@ -60,6 +60,8 @@ def steer(
                 loss = (_served(reading, plan, evaluation) * reading.loss)[open_rows].sum()
                 (gradient,) = torch.autograd.grad(loss * enlarge, z)
                 trace.backwards += 1
+                for image, is_open in zip(pending, open_rows.tolist(), strict=True):
+                    trace.gradients[image] += is_open
                 change, finite = move_of(z.detach(), gradient / enlarge, plan)
                 change[~open_rows] = 0
                 moves = norms(change).cpu()

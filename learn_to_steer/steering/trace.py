@@ -35,19 +35,22 @@ class Record:
 class SteeringTrace:
     """What happened. labels: per image, one label per wanted relation (none: the image is not steered).
 
-    evaluations: per image, evaluations so far. forwards, backwards: passes through the model, each over a
-    batch.
+    evaluations: per image, evaluations so far. gradients: those of them with a backward pass. forwards, backwards: passes
+    through the model, each over a batch.
     """
 
     labels: list[list[str]]
     records: list[Record] = field(default_factory=list)
     evaluations: list[int] = field(default_factory=list)
+    gradients: list[int] = field(default_factory=list)
     forwards: int = 0
     backwards: int = 0
 
     def __post_init__(self) -> None:
         if not self.evaluations:
             self.evaluations = [0] * len(self.labels)
+        if not self.gradients:
+            self.gradients = [0] * len(self.labels)
 
     @classmethod
     def of(

@@ -2,5 +2,18 @@
 
 from .fit import FitOptions, FitReport, fit
 from .leakage import LeakageReport, accuracy, leakage, predictions
+from .recipe import Kind, Trained, build, train
 
-__all__ = ["FitOptions", "FitReport", "LeakageReport", "accuracy", "fit", "leakage", "predictions"]
+__all__ = [
+    "FitOptions",
+    "FitReport",
+    "Kind",
+    "LeakageReport",
+    "Trained",
+    "accuracy",
+    "build",
+    "fit",
+    "leakage",
+    "predictions",
+    "train",
+]

@@ -15,11 +15,12 @@ from learn_to_steer.classifiers import (
     SymmetricRelationClassifier,
     load_classifier,
     save_classifier,
+    shipped_classifier,
 )
-from learn_to_steer.emojiworld import CLASSIFIERS, WEIGHTS
+from learn_to_steer.emojiworld import WEIGHTS
 
 PROMPT = "a dog to the right of a teddy bear"
-SHIPPED = CLASSIFIERS / "emojiworld-symmetric.safetensors"
+SHIPPED = shipped_classifier("emojiworld-symmetric")
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def test_another_model_needs_its_own_classifier(refused, tmp_path):
     [
         (["--out", "out", "--images", "0"], "--images"),
         (["--out", "out", "--settings", "plain,quick"], "quick"),
-        (["--out", "out", "--relations", "3"], "--relations"),
+        (["--out", "out", "--relations", "5"], "--relations"),
         (["--out", "out", "--prompts", "nowhere.txt"], "nowhere.txt"),
         (["--out", "out", "--prompts", "x", "--relations", "2"], "--relations"),
         (["--out", "out", "--classifier", "nowhere.pth"], "nowhere.pth"),

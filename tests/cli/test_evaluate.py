@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from learn_to_steer.classifiers import load_classifier, save_classifier
-from learn_to_steer.emojiworld import CLASSIFIERS
+from learn_to_steer.classifiers import load_classifier, save_classifier, shipped_classifier
 
-SHIPPED = CLASSIFIERS / "emojiworld-symmetric.safetensors"
+SHIPPED = shipped_classifier("emojiworld-symmetric")
 FEW = ["--images", "3", "--steps", "2", "--batch", "2"]
 
 
@@ -23,7 +22,11 @@ def test_table_results_and_sheet(cli, tmp_path):
     assert result.code == 0
     table = (out / "table.md").read_text()
     assert table in result.out
-    rows = [line.split("|")[1].strip() for line in table.splitlines()]
+    figures, compared = table.split("\n\n")
+    rows = [line.split("|")[1].strip() for line in figures.splitlines()]
+    assert len(compared.splitlines()) == 2 + 2 * (
+        len(settings) - 1
+    )  # relations and presence of each against plain
     assert rows == ["setting", "-" * (max(map(len, settings)) + 2), *settings]
     content = json.loads((out / "results.json").read_text())
     assert content["arguments"]["images"] == 3

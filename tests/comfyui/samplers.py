@@ -29,9 +29,9 @@ def main() -> None:
     import comfy.samplers
     import comfyui_version
 
-    node = conftest.node.__wrapped__(conftest.load_pack())
+    node = conftest.make_node(conftest.load_pack())
     world = conftest.world.__wrapped__(node)
-    cases = _module("obedience").position_cases("test", 100, seed=SEEDS)
+    cases = _module("emojiworld.prompts").one_relation("test", 100, seed=SEEDS)
     prompts = {_relation(case.prompt): case.prompt for case in cases}  # the last of each relation
     worlds = [_prompted(node, world, prompt) for prompt in prompts.values()]
     drawn = SEEDS * len(worlds)
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def _module(name: str) -> Any:
-    return import_module(f"{conftest.PACK}.learn_to_steer.emojiworld.{name}")
+    return import_module(f"{conftest.PACK}.learn_to_steer.{name}")
 
 
 def _relation(prompt: str) -> str:
@@ -83,12 +83,11 @@ def _drawn(node: Any, world: SimpleNamespace, sampler: str) -> tuple[float, ...]
 
 def _obeyed(world: SimpleNamespace, samples: torch.Tensor) -> int:
     """How many finished latents decode to pictures in which the relation holds."""
-    judge = _module("judge")
+    detector = _module("emojiworld.judge").EmojiWorldDetector(_module("emojiworld").WEIGHTS)
     pixels = (world.vae.decode(samples).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
-    found = judge.find_objects(
-        judge.load_judge(import_module(f"{conftest.PACK}.learn_to_steer.emojiworld").WEIGHTS), pixels
-    )
-    return sum(_module("obedience").judge_picture(world.prompt, f)["relations"][0]["holds"] for f in found)
+    evaluation = _module("evaluation.run")
+    draw = evaluation.Draw(world.prompt, 0)
+    return sum(evaluation.judged(draw, found)["relations"][0]["holds"] for found in detector.detect(pixels))
 
 
 if __name__ == "__main__":

@@ -188,7 +188,9 @@ def test_the_pictures_are_those_of_the_command_line(server, pack, stem):
     )
     file = by_type["LearnToSteer_LoadRelationClassifier"]["classifier_name"]
     objective = module("objectives").LearnedObjective(
-        module("classifiers").load_classifier(emojiworld.CLASSIFIERS / file)
+        module("classifiers").load_classifier(
+            module("classifiers").shipped_classifier(file.removesuffix(".safetensors"))
+        )
     )
     history, pipe = server.queue(graph), emojiworld.load_pipeline(model=kind)
     saved = {n["inputs"]["filename_prefix"]: k for k, n in graph.items() if n["class_type"] == "SaveImage"}
@@ -212,15 +214,18 @@ def test_the_server_obeys_as_the_command_line_does(server, pack):
     def module(name):
         return import_module(f"{PACK}.learn_to_steer.{name}")
 
-    emojiworld, obedience, judges = (module(f"emojiworld{n}") for n in ("", ".obedience", ".judge"))
+    emojiworld, evaluation = module("emojiworld"), module("evaluation.run")
+    detector = module("emojiworld.judge").EmojiWorldDetector(emojiworld.WEIGHTS)
     objective = module("objectives").LearnedObjective(
-        module("classifiers").load_classifier(emojiworld.CLASSIFIERS / "emojiworld-symmetric.safetensors")
+        module("classifiers").load_classifier(
+            module("classifiers").shipped_classifier("emojiworld-symmetric")
+        )
     )
-    seeds, judge = range(12), judges.load_judge(emojiworld.WEIGHTS)
+    seeds, draw = range(12), evaluation.Draw(PROMPT, 0)
 
     def obeyed(pictures):
-        found = judges.find_objects(judge, np.concatenate(pictures).round().astype(np.uint8))
-        return sum(obedience.judge_picture(PROMPT, f)["relations"][0]["holds"] for f in found)
+        found = detector.detect(np.concatenate(pictures).round().astype(np.uint8))
+        return sum(evaluation.judged(draw, f)["relations"][0]["holds"] for f in found)
 
     graph = json.loads(GRAPHS[0].read_text())
     assert graph["2"]["inputs"]["text"] == PROMPT
@@ -239,7 +244,7 @@ def test_the_server_obeys_as_the_command_line_does(server, pack):
                 pipe, [PROMPT] * len(seeds), objective=wanted, seed=list(seeds), num_inference_steps=20,
                 guidance_scale=emojiworld.GUIDANCE, output_type="latent",
             )  # fmt: skip
-            there[kind] = [obedience.decode(pipe, output.latents)]
+            there[kind] = [module("hosts.diffusers").decoded(pipe, output.latents)]
     figures = {kind: (obeyed(here[kind]), obeyed(there[kind])) for kind in here}
     print(f"obeyed of {len(seeds)}, server and command line:", figures)
     assert figures["steered"][0] >= figures["steered"][1] > figures["plain"][1]

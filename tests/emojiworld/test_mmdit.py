@@ -9,14 +9,17 @@ from safetensors.torch import load_file
 
 from learn_to_steer.attention import token_weights
 from learn_to_steer.cli import main
+from learn_to_steer.dataset.recording import DRAWS, record, trained_sigmas
 from learn_to_steer.emojiworld import WEIGHTS, family_of, load_pipeline
-from learn_to_steer.emojiworld.classifiers import build, shipped
+from learn_to_steer.emojiworld.classifiers import shipped
 from learn_to_steer.emojiworld.mmdit import build_transformer
 from learn_to_steer.emojiworld.mmdit_training import GROUNDED, ground_joint
-from learn_to_steer.emojiworld.relation_data import DRAWS, object_pairs, record, trained_sigmas
+from learn_to_steer.emojiworld.prompts import object_pairs
+from learn_to_steer.emojiworld.scenes import SceneSource, recorder_of
 from learn_to_steer.errors import SteeringError
-from learn_to_steer.hosts.diffusers import attention_layers, generate
+from learn_to_steer.hosts.diffusers import attention_layers, denoiser, generate
 from learn_to_steer.hosts.diffusers.flux.transformer import record_flux
+from learn_to_steer.training import build
 
 
 @pytest.fixture(scope="module")
@@ -106,17 +109,23 @@ def test_guidance_is_classifier_free(pipe):
     assert not torch.equal(guided.latents, named.latents)
 
 
+def untrained(kind, layers, pipe):
+    """A classifier of this kind for this pipeline."""
+    present = attention_layers(denoiser(pipe))
+    return build(kind, layers, SceneSource.relations, present, recorder_of(pipe), family_of(pipe))
+
+
 def test_maps_are_recorded_for_its_classifiers(pipe):
-    recorded = record(pipe, object_pairs("train"), 2, seed=1)
+    recorded = record(SceneSource(object_pairs("train")), recorder_of(pipe), 2, seed=1)
     assert len(recorded) == 2 * 2 * DRAWS and len(recorded.stack.layers) == 10
-    assert trained_sigmas(pipe) == pytest.approx(
+    assert trained_sigmas(recorder_of(pipe)) == pytest.approx(
         [1 - i / 20 for i in range(1, 10)]
     )  # at 1 no picture is left
-    noised = record(pipe, object_pairs("train"), 2, seed=1, noising=True)
+    noised = record(SceneSource(object_pairs("train")), recorder_of(pipe), 2, seed=1, noising=True)
     assert torch.equal(noised.holds, recorded.holds) and torch.equal(noised.timestep, recorded.timestep)
     assert not torch.equal(noised.stack.maps[1], recorded.stack.maps[1])
     for kind, layers in shipped("mmdit").values():
-        classifier = build(kind, layers, pipe)
+        classifier = untrained(kind, layers, pipe)
         assert classifier.family == family_of(pipe) == "emojiworld-mmdit"
         stacked = recorded.stack.select(layers).stacked(classifier.map_size, "always").float()
         assert classifier(stacked, recorded.timestep).shape == (len(recorded), 4)
@@ -153,7 +162,7 @@ def _classifier(weights, folder):
     from learn_to_steer.classifiers import save_classifier
 
     file = folder / "classifier.safetensors"
-    save_classifier(build("mean", ("double.1",), load_pipeline(weights, model="mmdit")), file)
+    save_classifier(untrained("mean", ("double.1",), load_pipeline(weights, model="mmdit")), file)
     return str(file)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from learn_to_steer.emojiworld.models import TEXT_LENGTH, write_tokenizer
-from learn_to_steer.emojiworld.relation_data import object_pairs
+from learn_to_steer.emojiworld.prompts import object_pairs
 from learn_to_steer.emojiworld.render import aspects, render, sprites
 from learn_to_steer.emojiworld.world import (
     DIRECTIONS,

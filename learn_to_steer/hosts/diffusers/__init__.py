@@ -2,11 +2,14 @@
 
 from .generate import SteeredOutput, generate
 from .pipelines import attention_layers, denoiser, model_family, run_of, token_positions
+from .sampler import PipelineSampler, decoded
 from .stable.unet import record_unet
 
 __all__ = [
+    "PipelineSampler",
     "SteeredOutput",
     "attention_layers",
+    "decoded",
     "denoiser",
     "generate",
     "model_family",

@@ -6,22 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from learn_to_steer.classifiers import load_classifier
-from learn_to_steer.emojiworld import CLASSIFIERS, FAMILY, WEIGHTS, load_pipeline
-from learn_to_steer.emojiworld.judge import find_objects, load_judge
-from learn_to_steer.emojiworld.obedience import (
-    Case,
-    Setting,
-    chain_cases,
-    judge_picture,
-    position_cases,
-    run,
-    summarise,
-)
-from learn_to_steer.emojiworld.relation_data import object_pairs, record, trained_sigmas
+from learn_to_steer.classifiers import load_classifier, shipped_classifier, shipped_folder
+from learn_to_steer.dataset.recording import record, trained_sigmas
+from learn_to_steer.emojiworld import FAMILY, GUIDANCE, WEIGHTS, family_of, load_pipeline
+from learn_to_steer.emojiworld.judge import EmojiWorldDetector, find_objects, load_judge
+from learn_to_steer.emojiworld.prompts import chains, object_pairs, one_relation
 from learn_to_steer.emojiworld.render import aspects, render
+from learn_to_steer.emojiworld.scenes import SceneSource, recorder_of
 from learn_to_steer.emojiworld.world import DIRECTIONS, Box, Placed, Scene, article, holds, sample_scene
 from learn_to_steer.errors import SteeringError
+from learn_to_steer.evaluation.run import Draw, Setting, judged, run
+from learn_to_steer.evaluation.tables import summarise
+from learn_to_steer.hosts.diffusers import PipelineSampler
 from learn_to_steer.language import parse_relations
 from learn_to_steer.objectives import LearnedObjective
 from learn_to_steer.steering import SteeringPlan
@@ -40,7 +36,14 @@ def pipe():
 
 @pytest.fixture(scope="module")
 def objective():
-    return LearnedObjective(load_classifier(CLASSIFIERS / "emojiworld-symmetric.safetensors"))
+    return LearnedObjective(load_classifier(shipped_classifier("emojiworld-symmetric")))
+
+
+def drawn(pipe, draws, settings, out, **more):
+    """Results of an evaluation of this pipeline."""
+    sampler = PipelineSampler(pipe, family_of(pipe))
+    more = {"steps": 20, "guidance": GUIDANCE, **more}
+    return run(sampler, EmojiWorldDetector(WEIGHTS), draws, settings, out, **more)
 
 
 def test_the_judge_finds_what_was_rendered_and_nothing_else(judge):
@@ -53,7 +56,7 @@ def test_the_judge_finds_what_was_rendered_and_nothing_else(judge):
             for relation in DIRECTIONS:
                 sentence = f"{article(a.name)} {relation.value} {article(b.name)}"
                 asked += 1
-                agree += judge_picture(sentence, found)["relations"][0]["holds"] == holds(
+                agree += judged(Draw(sentence, 0), found)["relations"][0]["holds"] == holds(
                     a.box, relation, b.box
                 )
     assert right >= 57
@@ -64,7 +67,7 @@ def test_the_judge_finds_what_was_rendered_and_nothing_else(judge):
 def test_duplicates_are_counted_even_where_they_touch(judge, centres):
     twins = tuple(Placed("frog", Box(x, y, 44, 40)) for x, y in centres)
     found = find_objects(judge, render(Scene(twins, (240, 240, 240), (240, 240, 240)))[None])[0]
-    verdict = judge_picture("a frog above a car", found)
+    verdict = judged(Draw("a frog above a car", 0), found)
     assert verdict["objects"] == {"frog": 2}
     assert verdict["duplicates"] == 1
     assert not verdict["present"]
@@ -78,13 +81,13 @@ def test_each_relation_is_judged_by_its_own_pair(judge):
         Placed("pig", Box(98, 98, 44, 40)),
     )
     found = find_objects(judge, render(Scene(placed, (240, 240, 240), (240, 240, 240)))[None])[0]
-    verdict = judge_picture("a dog to the left of a fox below a pig", found)
+    verdict = judged(Draw("a dog to the left of a fox below a pig", 0), found)
     assert [r["holds"] for r in verdict["relations"]] == [True, False]
 
 
 def test_cases_are_reproducible_balanced_and_use_unseen_pairs_only():
-    cases = position_cases("test", 192)
-    assert cases == position_cases("test", 192)
+    cases = one_relation("test", 192)
+    assert cases == one_relation("test", 192)
     unseen = {frozenset(p) for p in object_pairs("test")}
     relations = []
     for case in cases:
@@ -92,26 +95,26 @@ def test_cases_are_reproducible_balanced_and_use_unseen_pairs_only():
         assert frozenset((t.subject, t.object)) in unseen
         relations.append(t.relation)
     assert {relations.count(d) for d in DIRECTIONS} == {48}
-    assert all(len(parse_relations(c.prompt)) == 2 for c in chain_cases(40))
+    assert all(len(parse_relations(c.prompt)) == 2 for c in chains("test", 40))
 
 
 def test_a_picture_does_not_depend_on_its_batch_and_a_run_resumes(pipe, judge, objective, tmp_path):
-    cases = position_cases("test", 4, seed=3)
+    cases = one_relation("test", 4, seed=3)
     settings = [Setting("plain", None, None), Setting("fast", objective, SteeringPlan.preset("fast"))]
-    together = run(pipe, cases, settings, tmp_path / "a", judge=judge, batch=4, steps=6)
-    alone = run(pipe, cases, settings, tmp_path / "b", judge=judge, batch=1, steps=6)
+    together = drawn(pipe, cases, settings, tmp_path / "a", batch=4, steps=6)
+    alone = drawn(pipe, cases, settings, tmp_path / "b", batch=1, steps=6)
     for one, other in zip(together, alone, strict=True):
         assert (one["prompt"], one["objects"]) == (other["prompt"], other["objects"])
     log = tmp_path / "a" / "results.jsonl"
     lines = log.read_text().splitlines()
     log.write_text("\n".join(lines[:4]) + "\n" + lines[4][: len(lines[4]) // 2])  # cut off in mid-line
-    again = run(pipe, cases, settings, tmp_path / "a", judge=judge, batch=4, steps=6)
+    again = drawn(pipe, cases, settings, tmp_path / "a", batch=4, steps=6)
     drop = {"seconds"}
     assert [{k: v for k, v in r.items() if k not in drop} for r in again] == [
         {k: v for k, v in r.items() if k not in drop} for r in together
     ]
     with pytest.raises(SteeringError, match="differ"):
-        run(pipe, cases, settings, tmp_path / "a", judge=judge, batch=4, steps=7)
+        drawn(pipe, cases, settings, tmp_path / "a", batch=4, steps=7)
 
 
 def test_summary_counts_by_hand():
@@ -125,6 +128,8 @@ def test_summary_counts_by_hand():
             present=present,
             duplicates=0,
             evaluations=2,
+            gradients=1,
+            cluster="dog + fox",
         ) | {"seconds": seconds}
 
     table = summarise(
@@ -138,15 +143,17 @@ def test_summary_counts_by_hand():
 
 def test_steering_makes_the_shipped_model_obey(pipe, judge, objective, tmp_path):
     """The product in one test, on object pairs that the classifier has not seen."""
-    cases = position_cases("test", 24, seed=11)
+    cases = one_relation("test", 24, seed=11)
     settings = [Setting("plain", None, None), Setting("fast", objective, SteeringPlan.preset("fast"))]
-    table = summarise(run(pipe, cases, settings, tmp_path, judge=judge))
+    table = summarise(drawn(pipe, cases, settings, tmp_path))
     assert table["plain"]["relation"] < 0.65
     assert table["fast"]["relation"] >= table["plain"]["relation"] + 0.2
 
 
 def test_the_shipped_classifier_reads_the_picture_not_the_word(pipe, objective):
-    report = leakage(objective.classifier, record(pipe, object_pairs("test"), 64, seed=9))
+    report = leakage(
+        objective.classifier, record(SceneSource(object_pairs("test")), recorder_of(pipe), 64, seed=9)
+    )
     assert report.right > 0.4
     assert abs(report.right - report.wrong) < 0.15  # 64 samples each; the figure of the card is from 1000
     assert report.follows_wrong_word < 0.4
@@ -155,12 +162,12 @@ def test_the_shipped_classifier_reads_the_picture_not_the_word(pipe, objective):
 def test_the_classifiers_card_fits_the_shipped_model(pipe, objective):
     card = objective.card
     assert card.family == FAMILY
-    assert card.sigmas == pytest.approx(trained_sigmas(pipe), rel=1e-3)
+    assert card.sigmas == pytest.approx(trained_sigmas(recorder_of(pipe)), rel=1e-3)
     assert json.loads(card.about)["unseen pairs"]["right"] > 0.4
 
 
 def test_shipped_files_are_small_half_precision_and_standard(pipe):
-    files = [f for folder in (WEIGHTS, CLASSIFIERS) for f in folder.rglob("*") if f.is_file()]
+    files = [f for folder in (WEIGHTS, shipped_folder()) for f in folder.rglob("*") if f.is_file()]
     assert sum(f.stat().st_size for f in files) < 40 * 2**20
     assert not [f for f in files if f.suffix in (".bin", ".pt", ".pth", ".pkl")]
     assert pipe.unet.dtype == torch.float32
@@ -169,10 +176,4 @@ def test_shipped_files_are_small_half_precision_and_standard(pipe):
 def test_an_unwritable_folder_is_refused_before_anything_is_drawn(pipe, judge, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SteeringError, match="can be written"):
-        run(
-            pipe,
-            [Case("a dog above a car", 0)],
-            [Setting("plain", None, None)],
-            tmp_path / "file",
-            judge=judge,
-        )
+        drawn(pipe, [Draw("a dog above a car", 0)], [Setting("plain", None, None)], tmp_path / "file")

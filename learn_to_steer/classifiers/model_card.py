@@ -1,0 +1,54 @@
+"""The page beside a classifier file: what it reads, what it was trained on, how it was measured, its licence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .reader import RelationReader
+
+
+def write_card(classifier: RelationReader, file: Path, licence: str = "Apache-2.0") -> Path:
+    """Write FILE.md beside FILE.safetensors and return its path. What was trained and measured stands in the classifier's
+    `card.about`, as JSON where this package trained it."""
+    card = classifier.card
+    layers = ", ".join(card.layers) if card.layers is not None else "all attention layers of the model"
+    steps = f"steps {card.timesteps[0]} to {card.timesteps[-1]} of {card.num_timesteps}"
+    weights = sum(p.numel() for p in classifier.parameters())
+    try:
+        about = json.loads(card.about)
+    except ValueError:
+        about = card.about
+    lines = [
+        f"# {file.stem}",
+        "",
+        f"A relation classifier ({type(classifier).__name__}, {weights:,} weights) for models of the family "
+        f"`{card.family}`.",
+        "",
+        f"- Relations: {', '.join(card.relations)}.",
+        f"- Reads: {layers}; {card.channels} channels, brought to {card.map_size} x {card.map_size}.",
+        f"- Trained on: {_trained(about)}, at {steps}.",
+        f"- Measured: {_measured(about)}.",
+        f"- Licence: {licence}.",
+    ]
+    page = file.with_suffix(".md")
+    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return page
+
+
+def _trained(about: Any) -> str:
+    if isinstance(about, Mapping) and "samples" in about:
+        return str(
+            about.get("trained on", "pictures inverted under right and under wrong relation words")
+        ) + (f" ({about['samples']:,} samples)")
+    return str(about) or "unknown"
+
+
+def _measured(about: Any) -> str:
+    figures = about.get("unseen pairs") if isinstance(about, Mapping) else None
+    if not figures:
+        return "unknown"
+    text = f"on pairs of objects that it has not seen, {figures['right']:.1%} of relations read under right words, "
+    return text + f"{figures['wrong']:.1%} under wrong ones"

@@ -1,0 +1,29 @@
+"""Which classifiers ship, and where they lie: in a wheel inside the package, in a checkout or a ComfyUI folder beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import SteeringError
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def shipped_folder() -> Path:
+    """The folder of the shipped classifiers. Raises SteeringError where an installation has lost it."""
+    for folder in (_PACKAGE / "classifier_weights", _PACKAGE.parent / "classifier_weights"):
+        if any(folder.glob("*.safetensors")):
+            return folder
+    raise SteeringError(
+        f"Expected the shipped classifiers in {_PACKAGE.parent / 'classifier_weights'}, found none; install "
+        "the package again."
+    )
+
+
+def shipped_classifier(name: str) -> Path:
+    """The file of a shipped classifier, such as "emojiworld-symmetric". Raises SteeringError where there is none."""
+    path = shipped_folder() / f"{name}.safetensors"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in shipped_folder().glob("*.safetensors")))
+        raise SteeringError(f'Expected a shipped classifier among {known}, got "{name}"; choose one of them.')
+    return path

@@ -1,0 +1,61 @@
+"""A pipeline as evaluation wants it: prompts and seeds in, pictures out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...objectives import Objective
+from ...steering import SteeringPlan
+from ..modules import digest
+from ..protocol import Drawn
+from .generate import generate
+from .pipelines import denoiser
+
+
+class PipelineSampler:
+    """A `hosts.protocol.Sampler`. family: the model's, where its layout does not tell."""
+
+    def __init__(self, pipe: Any, family: str | None = None) -> None:
+        self.pipe, self.family = pipe, family
+
+    def sample(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        objective: Objective | None = None,
+        plan: SteeringPlan | None = None,
+        steps: int,
+        guidance: float | None,
+    ) -> Drawn:
+        """See `hosts.protocol.Sampler`."""
+        output = generate(
+            self.pipe,
+            prompts,
+            objective=objective,
+            plan=plan,
+            seed=seeds,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            family=self.family,
+            output_type="latent",
+        )
+        return Drawn(decoded(self.pipe, output.latents), output.trace, output.model_calls)
+
+    def digest(self) -> str:
+        """See `hosts.protocol.Sampler`."""
+        return digest(denoiser(self.pipe))
+
+
+@torch.no_grad()
+def decoded(pipe: Any, latents: Tensor) -> np.ndarray:
+    """Latents (B, channels, h, w) -> pictures uint8 (B, 8h, 8w, 3)."""
+    config = pipe.vae.config
+    shift = getattr(config, "shift_factor", None) or 0.0
+    pixels = pipe.vae.decode((latents / config.scaling_factor + shift).to(pipe.vae.dtype)).sample.float()
+    return ((pixels.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
