@@ -47,8 +47,8 @@ def measure(layout: Layout, pixels: int, case: str, repeats: int, answer: Any) -
     import torch
     from diffusers import FluxTransformer2DModel
 
-    from learn_to_steer.hosts.diffusers_flux import flux_attention_layers, flux_reading
-    from learn_to_steer.tokens import token_weights
+    from learn_to_steer.attention import token_weights
+    from learn_to_steer.hosts.diffusers.flux.transformer import flux_attention_layers, record_flux
 
     diffusers.utils.logging.set_verbosity_error()
     cuda, dtype = layout.device == "cuda", getattr(torch, layout.dtype)
@@ -93,7 +93,7 @@ def measure(layout: Layout, pixels: int, case: str, repeats: int, answer: Any) -
                 model(latent, context, timestep=ones, return_dict=False, **given)
             return
         z = latent.clone().requires_grad_(True)
-        maps = flux_reading(model, z, ones, context, weights, side, side, read, **given)
+        maps = record_flux(model, z, ones, context, weights, side, side, read, **given)
         loss = sum((m * torch.linspace(0, 1, side, device=m.device)).mean() for m in maps.maps)
         (gradient,) = torch.autograd.grad(loss, z)  # type: ignore[arg-type]
         assert gradient.isfinite().all()

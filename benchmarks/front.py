@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from learn_to_steer.checkpoint import load_classifier
+from learn_to_steer.classifiers import load_classifier
 from learn_to_steer.emojiworld import CLASSIFIERS, load_pipeline
 from learn_to_steer.emojiworld.obedience import Setting, position_cases, run, summarise
 from learn_to_steer.objectives import LearnedObjective

@@ -20,8 +20,7 @@ def measure(case: str, answer) -> None:
     import torch
     import torch.nn.functional as F
 
-    from learn_to_steer.attention import attention_maps
-    from learn_to_steer.tokens import token_weights
+    from learn_to_steer.attention import attention_maps, token_weights
 
     q, k, v = (
         torch.randn(1, HEADS, ROWS + COLUMNS, WIDTH, requires_grad=case.endswith("backward")) for _ in "qkv"

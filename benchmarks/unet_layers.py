@@ -16,8 +16,8 @@ from collections.abc import Callable
 import torch
 from diffusers import UNet2DConditionModel
 
-from learn_to_steer.hosts.diffusers import attention_layers, unet_reading
-from learn_to_steer.tokens import token_weights
+from learn_to_steer.attention import token_weights
+from learn_to_steer.hosts.diffusers import attention_layers, record_unet
 
 
 def sd15_unet() -> UNet2DConditionModel:
@@ -69,7 +69,7 @@ def main() -> None:
     def evaluation(read: list[str]) -> Callable[[], None]:
         def work() -> None:
             z = latent.clone().requires_grad_(True)
-            maps = unet_reading(unet, z, 500, context, weights, read)
+            maps = record_unet(unet, z, 500, context, weights, read)
             loss = torch.stack([m.square().mean() for m in maps.maps]).sum()
             torch.autograd.grad(loss, z)
 

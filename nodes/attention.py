@@ -10,8 +10,8 @@ from comfy_api.latest import io, ui
 from PIL import Image
 
 from ..learn_to_steer.errors import SteeringError
-from ..learn_to_steer.hosts.comfyui_looking import capture, classify
-from ..learn_to_steer.visual import heat_overlay, object_heats
+from ..learn_to_steer.hosts.comfyui.capture import capture, classify
+from ..learn_to_steer.pictures import heat_overlay, object_heats
 from .pictures import pictures_of, to_images
 from .types import ATTENTION, CATEGORY, CLASSIFIER, MODELS, RELATIONS, SPEAKS
 

@@ -9,7 +9,7 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ..learn_to_steer.checkpoint import load_classifier
+from ..learn_to_steer.classifiers import load_classifier
 from ..learn_to_steer.emojiworld import CLASSIFIERS
 from ..learn_to_steer.errors import SteeringError
 from ..learn_to_steer.objectives import CentroidObjective, LearnedObjective

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..learn_to_steer.emojiworld import FAMILIES
-from ..learn_to_steer.hosts.comfyui_emojiworld import load_emojiworld
+from ..learn_to_steer.emojiworld.comfyui.load import load_emojiworld
 from .types import CATEGORY
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from ..learn_to_steer.hosts.comfyui_prompt import MARK, PromptRelations, read_prompt
+from ..learn_to_steer.hosts.comfyui.prompt.relations import MARK, PromptRelations, read_prompt
 from .types import CATEGORY, RELATIONS, SPEAKS
 
 

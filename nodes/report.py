@@ -9,7 +9,7 @@ import torch
 from comfy_api.latest import io, ui
 from PIL import Image
 
-from ..learn_to_steer.visual import Panel, report_figure
+from ..learn_to_steer.pictures import Panel, report_figure
 from .pictures import pictures_of, to_images
 from .types import CATEGORY, SPEAKS, TRACE
 

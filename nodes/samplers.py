@@ -10,8 +10,9 @@ from torch import Tensor
 
 import nodes as host_nodes
 
-from ..learn_to_steer.hosts.comfyui import Steering, SteeringLog, steered_model
-from ..learn_to_steer.hosts.comfyui_looking import sample_where_needed
+from ..learn_to_steer.hosts.comfyui.capture import sample_where_needed
+from ..learn_to_steer.hosts.comfyui.run import Steering, SteeringLog
+from ..learn_to_steer.hosts.comfyui.steer import steered_model
 from ..learn_to_steer.steering import SteeringPlan
 from .types import CATEGORY, CLASSIFIER, MODELS, OPTIONS, RELATIONS, TRACE
 

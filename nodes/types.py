@@ -21,7 +21,7 @@ MODELS = (
 """What can be steered, as the tooltip of every MODEL input says it."""
 
 RELATIONS = io.Custom("LTS_RELATIONS")
-"""`hosts.comfyui_prompt.PromptRelations`: what a prompt says, and the tokens of its objects."""
+"""`hosts.comfyui.prompt.relations.PromptRelations`: what a prompt says, and the tokens of its objects."""
 
 CLASSIFIER = io.Custom("LTS_CLASSIFIER")
 """An objective of the engine: a trained relation classifier or the hand-made rule."""
@@ -30,7 +30,7 @@ OPTIONS = io.Custom("LTS_OPTIONS")
 """`steering.SteeringPlan`."""
 
 TRACE = io.Custom("LTS_TRACE")
-"""`hosts.comfyui.SteeringLog`: filled while a sampler runs."""
+"""`hosts.comfyui.run.SteeringLog`: filled while a sampler runs."""
 
 ATTENTION = io.Custom("LTS_ATTENTION")
-"""`hosts.comfyui_looking.CapturedAttention`."""
+"""`hosts.comfyui.capture.CapturedAttention`."""

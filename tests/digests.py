@@ -60,7 +60,7 @@ def from_command_line() -> None:
 
 def from_python() -> None:
     """A line for each model: latents of a batch of two prompts with several seeds, in one call."""
-    from learn_to_steer.checkpoint import load_classifier
+    from learn_to_steer.classifiers import load_classifier
     from learn_to_steer.emojiworld import CLASSIFIERS, load_pipeline
     from learn_to_steer.hosts.diffusers import generate
     from learn_to_steer.objectives import LearnedObjective

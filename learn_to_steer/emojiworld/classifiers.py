@@ -7,13 +7,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from ..checkpoint import save_classifier
-from ..classifier import ClassifierCard, OfficialConfig, RelationClassifier, RelationReader
+from ..classifiers import (
+    ClassifierCard,
+    OfficialConfig,
+    RelationClassifier,
+    RelationReader,
+    SymmetricConfig,
+    SymmetricRelationClassifier,
+    save_classifier,
+)
 from ..dataset import RecordedMaps
 from ..hosts.diffusers import attention_layers, denoiser
 from ..objectives import LearnedObjective
 from ..steering import SteeringPlan
-from ..symmetric import SymmetricConfig, SymmetricRelationClassifier
 from ..training import FitOptions, FitReport, LeakageReport, fit, leakage
 from . import STEPS, WEIGHTS, family_of, load_pipeline
 from .obedience import Setting, position_cases, run, summarise
@@ -52,10 +58,10 @@ MMDIT_LAYER_SETS: dict[str, tuple[str, ...] | None] = {
     "first two": ("double.0", "double.1"),
 }
 
-Wanted = dict[str, tuple[Kind, tuple[str, ...] | None]]
+BatchTargets = dict[str, tuple[Kind, tuple[str, ...] | None]]
 
 
-def shipped(model: str = "unet") -> Wanted:
+def shipped(model: str = "unet") -> BatchTargets:
     """The classifiers of one of EmojiWorld's models: name -> kind and layers. For the transformer there is none of the
     published architecture, which takes minutes to fit and reads no better; `ablate` shows it."""
     if model == "unet":

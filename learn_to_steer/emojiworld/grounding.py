@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from diffusers.models.attention_processor import Attention, AttnProcessor
 from torch import Tensor
 
-from ..tokens import find_runs
+from ..attention.positions import find_runs
 from .world import IMAGE_SIZE, Scene
 
 OBJECTS_AT_MOST = 3

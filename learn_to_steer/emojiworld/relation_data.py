@@ -14,11 +14,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..attention import MapStack
+from ..attention import MapStack, token_weights
 from ..dataset import RecordedMaps, concatenate
 from ..hosts.diffusers import run_of, token_positions
 from ..language import find_words
-from ..tokens import token_weights
 from . import STEPS, family_of, load_pipeline
 from .render import aspects
 from .training import scene_pixels, to_tensor
@@ -146,7 +145,7 @@ def read_maps(pipe, noisy: Tensor, steps: Tensor, prompts: list[str], names: lis
     schedule = run.schedule()
     branch = run.branch(run.encoded(), schedule, family_of(pipe))
     weights = token_weights(positions, run.text_length)
-    return branch.read_at(noisy, schedule.timesteps[steps], range(len(prompts)), weights, None)
+    return branch.record_at(noisy, schedule.timesteps[steps], range(len(prompts)), weights, None)
 
 
 def recorded_parts(

@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ..tokens import encoder_of
+from ..attention import encoder_of
 from .grounding import GroundedAttention, ground, grounding_loss, noun_tokens, placing_loss, scene_boxes
 from .judge import Judge, cell_labels
 from .models import (

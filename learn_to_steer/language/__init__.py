@@ -2,7 +2,7 @@
 
 from .mentions import find_words
 from .parse import parse_relations, strip_weighting, triplets_as_json
-from .relations import Relation, RelationTriplet, canonical_relation
+from .relations import Relation, RelationTriplet, canonical_relation, vocabulary_name
 from .triplets import Triplet, understood_triplets, written_triplet
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "strip_weighting",
     "triplets_as_json",
     "understood_triplets",
+    "vocabulary_name",
     "written_triplet",
 ]

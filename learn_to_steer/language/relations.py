@@ -171,6 +171,14 @@ def canonical_relation(name: str) -> Relation:
     return relation
 
 
+def vocabulary_name(name: str) -> str:
+    """The vocabulary's name for a relation; a name outside the vocabulary stands for itself."""
+    try:
+        return str(canonical_relation(name).value)
+    except SteeringError:
+        return name
+
+
 @dataclass(frozen=True)
 class RelationTriplet:
     """(subject, relation, object) as found in a prompt.

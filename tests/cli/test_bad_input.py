@@ -9,10 +9,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from learn_to_steer.checkpoint import load_classifier, save_classifier
-from learn_to_steer.classifier import ClassifierCard
+from learn_to_steer.classifiers import (
+    SYMMETRIC_RELATIONS,
+    ClassifierCard,
+    SymmetricRelationClassifier,
+    load_classifier,
+    save_classifier,
+)
 from learn_to_steer.emojiworld import CLASSIFIERS, WEIGHTS
-from learn_to_steer.symmetric import SYMMETRIC_RELATIONS, SymmetricRelationClassifier
 
 PROMPT = "a dog to the right of a teddy bear"
 SHIPPED = CLASSIFIERS / "emojiworld-symmetric.safetensors"

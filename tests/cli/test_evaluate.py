@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from learn_to_steer.checkpoint import load_classifier, save_classifier
+from learn_to_steer.classifiers import load_classifier, save_classifier
 from learn_to_steer.emojiworld import CLASSIFIERS
 
 SHIPPED = CLASSIFIERS / "emojiworld-symmetric.safetensors"

@@ -105,7 +105,7 @@ def test_nothing_is_half_written(cli, tmp_path, monkeypatch):
     def fail(*_):
         raise RuntimeError("no plot today")
 
-    monkeypatch.setattr("learn_to_steer.visual.report_figure", fail)
+    monkeypatch.setattr("learn_to_steer.pictures.report_figure", fail)
     with pytest.raises(RuntimeError, match="no plot today"):
         cli("generate", "a dog", "--steps", 1, "--out", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

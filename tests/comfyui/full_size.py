@@ -40,11 +40,14 @@ def case(file: str, size: int, steps: int, layers: str | None) -> dict[str, obje
         (negative,) = host_nodes.CLIPTextEncode().encode(clip, "")
         (classifier, _) = node("LoadRelationClassifier", classifier_name="none: compare centres of attention")
         latent = {"samples": torch.zeros(1, 4, size // 8, size // 8)}
-        reading = import_module(f"{conftest.PACK}.learn_to_steer.hosts.comfyui_reading")
-        sites = reading.attention_sites(model.model.diffusion_model)
+        reading = import_module(f"{conftest.PACK}.learn_to_steer.hosts.comfyui.read.evaluation")
+        located = reading.located_layers(model.model.diffusion_model)
         common = (0, steps, 6.0, "euler", "simple", positive, negative, latent, 1.0)
         began = time.perf_counter()
-        found: dict[str, object] = {"channels": sum(site.layer.heads for site in sites), "layers": len(sites)}
+        found: dict[str, object] = {
+            "channels": sum(one.layer.heads for one in located),
+            "layers": len(located),
+        }
         if layers is None:
             (result,) = host_nodes.KSampler().sample(model, *common)
         else:

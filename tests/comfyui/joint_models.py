@@ -208,4 +208,4 @@ def check_checkpointing(loss, start: torch.Tensor, keeps_less: bool) -> None:
 
 
 def _gradients():
-    return import_module(f"{PACK}.learn_to_steer.hosts.comfyui_gradients").gradients()
+    return import_module(f"{PACK}.learn_to_steer.hosts.comfyui.gradients.kernels").gradients()

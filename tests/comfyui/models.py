@@ -45,7 +45,7 @@ def network_of(config) -> type:
 
 def attention(network: type) -> str:
     """ "yes", or the sentence of refusal."""
-    reading = import_module(f"{conftest.PACK}.learn_to_steer.hosts.comfyui_reading")
+    reading = import_module(f"{conftest.PACK}.learn_to_steer.hosts.comfyui.read.evaluation")
     try:
         reading._reader(network.__new__(network))
     except ValueError as error:
@@ -55,7 +55,7 @@ def attention(network: type) -> str:
 
 def words(config) -> str:
     """ "yes" with the length of the text, or why not."""
-    prompt = import_module(f"{conftest.PACK}.learn_to_steer.hosts.comfyui_prompt")
+    prompt = import_module(f"{conftest.PACK}.learn_to_steer.hosts.comfyui.prompt.relations")
     try:
         tokenizer = config.clip_target({}).tokenizer()
     except Exception as error:  # each encoder wants files of its own

@@ -62,7 +62,7 @@ def _module(name: str) -> Any:
 
 
 def _relation(prompt: str) -> str:
-    prompts = import_module(f"{conftest.PACK}.learn_to_steer.prompt")
+    prompts = import_module(f"{conftest.PACK}.learn_to_steer.language")
     return prompts.parse_relations(prompt)[0].relation
 
 

@@ -50,7 +50,7 @@ def pipeline():
 @pytest.mark.parametrize("sampler", ["euler", "ddim"])
 @pytest.mark.parametrize("seed", [3, 4])
 def test_same_pictures_as_the_diffusers_host(node, world, pipeline, sampler, seed):
-    from learn_to_steer.checkpoint import load_classifier
+    from learn_to_steer.classifiers import load_classifier
     from learn_to_steer.emojiworld import CLASSIFIERS
     from learn_to_steer.hosts.diffusers import generate
     from learn_to_steer.objectives import LearnedObjective
@@ -70,7 +70,7 @@ def test_same_pictures_as_the_diffusers_host(node, world, pipeline, sampler, see
 def test_where_steering_struggles_the_first_looks_are_those_of_the_diffusers_host(node, world, pipeline):
     """Seed 11 takes 17 looks and goes back and forth: what is rounding at first is another picture in the end. The looks of
     the first step are the same all the same."""
-    from learn_to_steer.checkpoint import load_classifier
+    from learn_to_steer.classifiers import load_classifier
     from learn_to_steer.emojiworld import CLASSIFIERS
     from learn_to_steer.hosts.diffusers import generate
     from learn_to_steer.objectives import LearnedObjective

@@ -44,7 +44,7 @@ def _model(guidance=False, **more):
             noise = torch.randn(tensors[name].shape, generator=generator)
             tensors[name.replace("timestep", "guidance")] = 0.1 * noise
     with torch.inference_mode():
-        return _module("hosts.comfyui_flux_model").flux_model(
+        return _module("emojiworld.comfyui.flux_model").flux_model(
             config, tensors, comfy.latent_formats.LatentFormat(), **more
         )
 
@@ -56,7 +56,7 @@ def flux(pack, node):
 
 
 def _world(node, model):
-    prompt = _module("hosts.comfyui_prompt")
+    prompt = _module("hosts.comfyui.prompt.relations")
     relations = prompt.read_prompt(_Tokens(), PROMPT)
     generator = torch.Generator().manual_seed(3)
     with torch.inference_mode():
@@ -71,7 +71,7 @@ def _world(node, model):
 
 def _classifier():
     """A symmetric classifier of random weights, large enough to have a slope."""
-    cards, symmetric = _module("classifier"), _module("symmetric")
+    cards = symmetric = _module("classifiers")
     torch.manual_seed(0)
     card = cards.ClassifierCard(symmetric.SYMMETRIC_RELATIONS, channels=20, map_size=8)
     classifier = symmetric.SymmetricRelationClassifier(card)
@@ -147,10 +147,10 @@ def steered(node, flux, sampler="euler", cfg=1.0, steps=4, latent=None, model=No
 )
 def test_words_are_found_among_t5_tokens(pack, text):
     clip = _Tokens()
-    relations = _module("hosts.comfyui_prompt").read_prompt(clip, text)
+    relations = _module("hosts.comfyui.prompt.relations").read_prompt(clip, text)
     assert relations.length == 256
     ids = [t[0] for t in clip.tokenize(text)["t5xxl"][0]]
-    plain_text = _module("prompt").strip_weighting(text)
+    plain_text = _module("language").strip_weighting(text)
     from comfy.text_encoders.flux import T5XXLTokenizer
 
     decode = T5XXLTokenizer().tokenizer.decode
@@ -280,15 +280,17 @@ def test_override_of_another_pack_is_called_and_one_without_a_gradient_is_replac
 
 def test_blocks_are_counted_where_the_host_does_not_name_them(node, flux):
     """As in 0.3.64: what the host says about blocks is taken away."""
-    mmdit, reading = _module("hosts.comfyui_mmdit"), _module("hosts.comfyui_reading")
-    sites = reading.attention_sites(flux.model.model.diffusion_model)
-    by_place = {site.block[:2]: site.layer for site in sites}
-    for calls, site in enumerate(sites):
-        said = {"block_type": site.block[0], "block_index": site.block[1]}
+    mmdit, reading = _module("hosts.comfyui.read.joint"), _module("hosts.comfyui.read.evaluation")
+    located = reading.located_layers(flux.model.model.diffusion_model)
+    by_place = {one.block[:2]: one.layer for one in located}
+    for calls, one in enumerate(located):
+        said = {"block_type": one.block[0], "block_index": one.block[1]}
         assert (
-            mmdit._layer(by_place, sites, said, 99) == mmdit._layer(by_place, sites, {}, calls) == site.layer
+            mmdit._layer(by_place, located, said, 99)
+            == mmdit._layer(by_place, located, {}, calls)
+            == one.layer
         )
-    assert mmdit._layer(by_place, sites, {}, len(sites)) is None
+    assert mmdit._layer(by_place, located, {}, len(located)) is None
 
 
 def test_the_pass_ends_after_the_last_block_that_is_read(node, flux):
@@ -358,12 +360,12 @@ def _chroma():
 
 def _slope_world(flux, kind):
     """A model, and its loss as a function of a latent (and of whether blocks are checkpointed)."""
-    reading, attention = _module("hosts.comfyui_reading"), _module("attention")
+    reading, attention = _module("hosts.comfyui.read.evaluation"), _module("attention")
     network = flux.model.model.diffusion_model if kind == "flux" else _chroma()
     import comfy.patcher_extension
 
-    sites = reading.attention_sites(network)
-    assert [s.layer.name for s in sites] == ["double.0", "double.1", "single.0", "single.1", "single.2"]
+    located = reading.located_layers(network)
+    assert [s.layer.name for s in located] == ["double.0", "double.1", "single.0", "single.1", "single.2"]
     weights = torch.zeros(1, 2, 9)
     weights[0, 0, 2] = weights[0, 1, 5] = 1.0
     generator = torch.Generator().manual_seed(4)
@@ -371,12 +373,12 @@ def _slope_world(flux, kind):
     last = pooled if kind == "flux" else torch.ones(1)  # Chroma has guidance in the place of the pooled text
 
     def loss(x, checkpointing=False, read=None):
-        recorder = attention.AttentionRecorder(weights, [s.layer for s in sites], read)
+        recorder = attention.AttentionRecorder(weights, [s.layer for s in located], read)
         chosen: dict = {"cond_or_uncond": [0]}
         comfy.patcher_extension.add_wrapper_with_key(
             comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL,
             "test",
-            reading.watching(recorder, sites, checkpointing),
+            reading.watching(recorder, located, checkpointing),
             chosen,
         )
         try:
@@ -433,7 +435,7 @@ def test_weights_in_half_and_quarter_precision(node, flux):
 
 
 def test_families_and_refusals(pack, flux):
-    reading = _module("hosts.comfyui_reading")
+    reading = _module("hosts.comfyui.read.evaluation")
 
     def family(**layout):
         sizes = {"depth": 19, "depth_single_blocks": 38, "num_heads": 24}
@@ -443,14 +445,14 @@ def test_families_and_refusals(pack, flux):
     assert family() == "flux" and family(depth=5) == "custom"
     assert reading.model_family(flux.model.model) == "custom"
     with pytest.raises(ValueError, match="got Linear") as error:
-        reading.attention_sites(torch.nn.Linear(1, 1))
+        reading.located_layers(torch.nn.Linear(1, 1))
     assert "\n" not in str(error.value)
 
 
 def test_a_classifier_for_another_model_is_refused(node, flux, world):
     with pytest.raises(ValueError, match="attention layers among double.0"):
         steered(node, flux, classifier=world.classifier)
-    cards, symmetric = _module("classifier"), _module("symmetric")
+    cards = symmetric = _module("classifiers")
     card = cards.ClassifierCard(symmetric.SYMMETRIC_RELATIONS, channels=1368, map_size=8)
     full = _module("objectives").LearnedObjective(symmetric.SymmetricRelationClassifier(card))
     with pytest.raises(ValueError, match="1368 channels"):

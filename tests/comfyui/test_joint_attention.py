@@ -20,14 +20,14 @@ def _module(name):
 
 def _world(name):
     """One kind of model and what is needed to sample: model, positive, negative, relations, classifier."""
-    kind, prompt = KINDS[name], _module("hosts.comfyui_prompt")
+    kind, prompt = KINDS[name], _module("hosts.comfyui.prompt.relations")
     relations = prompt.read_prompt(tokenizer_of(*kind.tokenizer), PROMPT)
     generator = torch.Generator().manual_seed(3)
     with torch.inference_mode():
         states = [torch.randn(1, relations.length, 32, generator=generator) for _ in range(2)]
         pooled = [torch.randn(1, 24, generator=generator) for _ in range(2)]
         mask = {"attention_mask": torch.ones(1, relations.length, dtype=torch.long)} if kind.masked else {}
-    cards, symmetric = _module("classifier"), _module("symmetric")
+    cards = symmetric = _module("classifiers")
     torch.manual_seed(0)
     card = cards.ClassifierCard(
         symmetric.SYMMETRIC_RELATIONS, channels=kind.heads * len(kind.names), map_size=8
@@ -126,13 +126,13 @@ def captured(node, world, model=None, positive=None, batch=1):
     return attention
 
 
-def test_sites(world_of):
+def test_located(world_of):
     kind = world_of.kind
-    sites = _module("hosts.comfyui_reading").attention_sites(world_of.model.model.diffusion_model)
-    assert tuple(site.layer.name for site in sites) == kind.names
-    assert [site.layer.index for site in sites] == list(range(len(sites)))
-    assert all(site.layer.heads == kind.heads for site in sites)
-    assert all(site.layer.name.startswith(site.layer.stage) for site in sites)
+    located = _module("hosts.comfyui.read.evaluation").located_layers(world_of.model.model.diffusion_model)
+    assert tuple(one.layer.name for one in located) == kind.names
+    assert [one.layer.index for one in located] == list(range(len(located)))
+    assert all(one.layer.heads == kind.heads for one in located)
+    assert all(one.layer.name.startswith(one.layer.stage) for one in located)
 
 
 def _filled(tokens, multiple):
@@ -215,22 +215,29 @@ def loss_of(monkeypatch, world_of):
     import comfy.sampler_helpers
     import comfy.samplers
 
-    reading, attention = _module("hosts.comfyui_reading"), _module("attention")
+    reading, attention = _module("hosts.comfyui.read.evaluation"), _module("attention")
     base, kind = world_of.model.model, world_of.kind
     monkeypatch.setattr(base, "current_patcher", world_of.model)  # as loading does
-    sites = reading.attention_sites(base.diffusion_model)
+    located = reading.located_layers(base.diffusion_model)
     # Any tokens of the text will do, those beyond the prompt's words as well.
     length = world_of.relations.length
-    weights = _module("tokens").token_weights([[[1], [length - 2]]], length)
+    weights = _module("attention").token_weights([[[1], [length - 2]]], length)
     depth = () if getattr(base.latent_format, "latent_dimensions", 2) == 2 else (1,)
     start = torch.randn(1, kind.channels, *depth, *kind.size, generator=torch.Generator().manual_seed(4))
     conds = {"positive": comfy.sampler_helpers.convert_cond(world_of.positive)}
     (entry,) = comfy.samplers.process_conds(base, start, conds, start.device)["positive"]
 
     def loss(x, checkpointing=False):
-        recorder = attention.AttentionRecorder(weights, [s.layer for s in sites])
+        recorder = attention.AttentionRecorder(weights, [s.layer for s in located])
         maps = reading.conditional_maps(
-            base, entry, x, torch.full((1,), 0.7), {"transformer_options": {}}, recorder, sites, checkpointing
+            base,
+            entry,
+            x,
+            torch.full((1,), 0.7),
+            {"transformer_options": {}},
+            recorder,
+            located,
+            checkpointing,
         )
         return sum((m.double() * torch.linspace(0, 1, m.shape[-1]).double()).mean() for m in maps.maps)
 
@@ -249,7 +256,7 @@ def test_checkpointing_changes_no_gradient_and_keeps_less(loss_of):
 
 def test_the_pass_ends_after_the_last_block_that_is_read(node, world_of):
     network, first = world_of.model.model.diffusion_model, world_of.kind.names[0]
-    layout = _module("hosts.comfyui_layouts").layout_of(network)
+    layout = _module("hosts.comfyui.read.layouts").layout_of(network)
     blocks = getattr(network, layout.stages[0][1])
     late = []
     handle = blocks[1].register_forward_pre_hook(lambda *a: late.append(torch.is_grad_enabled()))
@@ -298,7 +305,7 @@ def test_masked_text_takes_no_share(node, qwen):
 
 @pytest.mark.parametrize("kind", ["bool", "heads", "rows"])
 def test_masks_of_any_form(pack, kind):
-    mmdit, layouts = _module("hosts.comfyui_mmdit"), _module("hosts.comfyui_layouts")
+    mmdit, layouts = _module("hosts.comfyui.read.joint"), _module("hosts.comfyui.read.layouts")
     generator = torch.Generator().manual_seed(8)
     q, k = (torch.randn(2, 2, 11, 4, generator=generator) for _ in range(2))
     place = layouts.Arrangement(slice(0, 5), slice(5, 11), 11, (5, 6), (2, 3))
@@ -343,14 +350,14 @@ def test_videos_are_refused(node, qwen):
 
 
 def test_refusal_of_a_class_that_is_not_read(pack):
-    reading = _module("hosts.comfyui_reading")
+    reading = _module("hosts.comfyui.read.evaluation")
     for module, name in (
         ("comfy.ldm.hidream.model", "HiDreamImageTransformer2DModel"),
         ("comfy.ldm.hunyuan_video.model", "HunyuanVideo"),
     ):
         other = host_class(module, name)
         with pytest.raises(ValueError, match=f"got {name}; models of this kind cannot") as error:
-            reading.attention_sites(other.__new__(other))
+            reading.located_layers(other.__new__(other))
         assert "\n" not in str(error.value)
 
 
@@ -368,11 +375,11 @@ TOKENIZERS = [*dict.fromkeys(kind.tokenizer for kind in KINDS.values()), ("flux"
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("module, name", TOKENIZERS)
 def test_words_are_found_among_the_tokens(pack, module, name, text):
-    prompt, words = _module("hosts.comfyui_prompt"), _module("hosts.comfyui_words")
+    prompt, words = _module("hosts.comfyui.prompt.relations"), _module("hosts.comfyui.prompt.words")
     clip = tokenizer_of(module, name)
     relations, parts = prompt.read_prompt(clip, text), words.context_parts(clip, text)
     assert relations.length == sum(len(part.ids) for part in parts) and relations.positions
-    plain_text = _module("prompt").strip_weighting(text)
+    plain_text = _module("language").strip_weighting(text)
     given = clip.tokenize(text)
     for span, positions in relations.positions:
         for part in parts:
@@ -388,7 +395,7 @@ def test_words_are_found_among_the_tokens(pack, module, name, text):
 
 
 def test_words_of_stable_diffusion_3_are_in_both_encoders_parts(pack):
-    prompt, clip = _module("hosts.comfyui_prompt"), tokenizer_of(*KINDS["sd3"].tokenizer)
+    prompt, clip = _module("hosts.comfyui.prompt.relations"), tokenizer_of(*KINDS["sd3"].tokenizer)
     encoder = host_class("comfy.text_encoders.sd3_clip", "SD3ClipModel")(False, False, False)
 
     def read(*loaded):
@@ -410,7 +417,7 @@ def test_the_context_of_qwen_image_begins_where_its_encoder_says(pack, monkeypat
     """Its encoder's own cut of the template, tried with states that say their place."""
     from comfy import sd1_clip
 
-    clip, words = tokenizer_of(*KINDS["qwen"].tokenizer), _module("hosts.comfyui_words")
+    clip, words = tokenizer_of(*KINDS["qwen"].tokenizer), _module("hosts.comfyui.prompt.words")
     encoder_class = host_class("comfy.text_encoders.qwen_image", "QwenImageTEModel")
 
     def places(self, tokens):

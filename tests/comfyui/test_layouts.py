@@ -3,12 +3,13 @@ weights have shapes but no memory, and once at reduced width with a real gradien
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import PACK
+from conftest import PACK, ROOT
 
 COMMON = {
     "image_size": 32, "in_channels": 4, "out_channels": 4, "use_spatial_transformer": True, "legacy": False,
@@ -37,7 +38,7 @@ SDXL = {
 
 @pytest.fixture(scope="module")
 def reading(pack, node):
-    return import_module(f"{PACK}.learn_to_steer.hosts.comfyui_reading")
+    return import_module(f"{PACK}.learn_to_steer.hosts.comfyui.read.evaluation")
 
 
 def _unet(config, **more):
@@ -46,37 +47,56 @@ def _unet(config, **more):
     return UNetModel(**{**COMMON, **config}, **more)
 
 
-def _channels(sites):
-    return sum(site.layer.heads for site in sites)
+def _channels(located):
+    return sum(one.layer.heads for one in located)
 
 
 def test_stable_diffusion_1(reading):
-    sites = reading.attention_sites(_unet(SD1, device="meta"))
-    assert [site.layer.name for site in sites] == [
+    located = reading.located_layers(_unet(SD1, device="meta"))
+    assert [one.layer.name for one in located] == [
         "down.0.0", "down.0.1", "down.1.0", "down.1.1", "down.2.0", "down.2.1", "mid.0",
         "up.1.0", "up.1.1", "up.1.2", "up.2.0", "up.2.1", "up.2.2", "up.3.0", "up.3.1", "up.3.2",
     ]  # fmt: skip
-    assert {site.layer.heads for site in sites} == {8} and _channels(sites) == 128
+    assert {one.layer.heads for one in located} == {8} and _channels(located) == 128
 
 
 def test_stable_diffusion_2(reading):
-    sites = reading.attention_sites(_unet(SD2, device="meta"))
-    assert [site.layer.heads for site in sites] == [5, 5, 10, 10, 20, 20, 20, 20, 20, 20, 10, 10, 10, 5, 5, 5]
-    assert _channels(sites) == 195
+    located = reading.located_layers(_unet(SD2, device="meta"))
+    assert [one.layer.heads for one in located] == [
+        5,
+        5,
+        10,
+        10,
+        20,
+        20,
+        20,
+        20,
+        20,
+        20,
+        10,
+        10,
+        10,
+        5,
+        5,
+        5,
+    ]
+    assert _channels(located) == 195
 
 
 def test_stable_diffusion_xl(reading):
-    sites = reading.attention_sites(_unet(SDXL, device="meta"))
-    names = [site.layer.name for site in sites]
+    located = reading.located_layers(_unet(SDXL, device="meta"))
+    names = [one.layer.name for one in located]
     assert len(names) == 70 and len(set(names)) == 70
     assert names[:3] == ["down.1.0.0", "down.1.0.1", "down.1.1.0"] and "mid.0.9" in names
     assert names[-1] == "up.1.2.1"
-    assert {site.layer.heads for site in sites} == {10, 20}
+    assert {one.layer.heads for one in located} == {10, 20}
 
 
-def test_names_are_those_of_diffusers(reading):
+def test_names_are_those_of_diffusers(reading, monkeypatch):
     diffusers = pytest.importorskip("diffusers")
-    layers = import_module(f"{PACK}.learn_to_steer.hosts.diffusers_unet").attention_layers
+    # The pack itself must never import diffusers.
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
+    layers = import_module("learn_to_steer.hosts.diffusers").attention_layers
     with torch.device("meta"):
         theirs = {
             "sd1": diffusers.UNet2DConditionModel(cross_attention_dim=768, attention_head_dim=8),
@@ -91,7 +111,7 @@ def test_names_are_those_of_diffusers(reading):
             ),
         }  # fmt: skip
     for name, config in (("sd1", SD1), ("sd2", SD2), ("sdxl", SDXL)):
-        mine = [site.layer for site in reading.attention_sites(_unet(config, device="meta"))]
+        mine = [one.layer for one in reading.located_layers(_unet(config, device="meta"))]
         assert [(a.name, a.stage, a.heads) for a in mine] == [
             (b.name, b.stage, b.heads) for b in layers(theirs[name])
         ]
@@ -107,7 +127,7 @@ def test_families(reading):
 def test_a_narrow_model_of_the_same_layout_has_gradients(reading, config):
     """Maps of the right shapes, and their slope by finite differences."""
     attention = import_module(f"{PACK}.learn_to_steer.attention")
-    gradients = import_module(f"{PACK}.learn_to_steer.hosts.comfyui_gradients")
+    gradients = import_module(f"{PACK}.learn_to_steer.hosts.comfyui.gradients.kernels")
     import comfy.patcher_extension
 
     narrow = {**config, "model_channels": 64, "context_dim": 16}
@@ -124,17 +144,17 @@ def test_a_narrow_model_of_the_same_layout_has_gradients(reading, config):
             parameter.copy_(
                 noise * (2 / max(1, parameter[0].numel())) ** 0.5 if parameter.ndim > 1 else 1 + 0.1 * noise
             )
-    sites = reading.attention_sites(unet)
+    located = reading.located_layers(unet)
     weights = torch.zeros(1, 2, 8, dtype=torch.float64)
     weights[0, 0, 2] = weights[0, 1, 5] = 1.0
 
     def loss(x):
-        recorder = attention.AttentionRecorder(weights, [s.layer for s in sites])
+        recorder = attention.AttentionRecorder(weights, [s.layer for s in located])
         options: dict = {"cond_or_uncond": [0]}
         comfy.patcher_extension.add_wrapper_with_key(
             comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL,
             "test",
-            reading.watching(recorder, sites),
+            reading.watching(recorder, located),
             options,
         )
         y = torch.ones(1, 8, dtype=torch.float64) if config is SDXL else None
@@ -143,8 +163,8 @@ def test_a_narrow_model_of_the_same_layout_has_gradients(reading, config):
         except attention.StopForward:
             pass
         maps = recorder.maps()
-        for site, one in zip(sites, maps.maps, strict=True):
-            assert one.shape[1:3] == (2, site.layer.heads) and one.shape[-1] == one.shape[-2]
+        for place, one in zip(located, maps.maps, strict=True):
+            assert one.shape[1:3] == (2, place.layer.heads) and one.shape[-1] == one.shape[-2]
         return sum((m * torch.linspace(0, 1, m.shape[-1], dtype=m.dtype)).mean() for m in maps.maps)
 
     context = torch.randn(1, 8, 16, generator=generator, dtype=torch.float64)

@@ -94,14 +94,14 @@ def test_no_weight_is_copied(node, world):
     storages = {p.untyped_storage().data_ptr() for p in world.model.model.diffusion_model.parameters()}
     seen = []
 
-    def look(module, args):
+    def watch(module, args):
         if torch.is_grad_enabled():
             seen.append(
                 (module.weight.untyped_storage().data_ptr() in storages, module.weight.is_inference())
             )
 
     layer = world.model.model.diffusion_model.middle_block[1].transformer_blocks[0].attn2.to_q
-    handle = layer.register_forward_pre_hook(look)
+    handle = layer.register_forward_pre_hook(watch)
     try:
         steered(node, world)
     finally:
@@ -127,7 +127,7 @@ def test_steered_model_may_be_reused_and_the_plain_one_stays_plain(node, world):
 def test_global_random_numbers_are_not_drawn(node, world):
     from importlib import import_module
 
-    rehearsal = import_module(f"{PACK}.learn_to_steer.hosts.comfyui_rehearsal")
+    rehearsal = import_module(f"{PACK}.learn_to_steer.hosts.comfyui.rehearsal")
     import comfy.samplers
 
     torch.manual_seed(5)

@@ -61,7 +61,7 @@ def mmdit(pack, node, folder):
 
     import nodes as host_nodes
 
-    loader = sys.modules[f"{PACK}.learn_to_steer.hosts.comfyui_emojiworld"]
+    loader = sys.modules[f"{PACK}.learn_to_steer.emojiworld.comfyui.load"]
     model, clip, vae = loader.load_emojiworld(folder, "mmdit")
     positive, relations, _ = node("RelationPrompt", clip=clip, text=PROMPT)
     (classifier, _) = node("LoadRelationClassifier", classifier_name="none: compare centres of attention")
@@ -82,9 +82,9 @@ def test_layers_family_and_schedule(mmdit):
     import comfy.samplers
     from conftest import PACK
 
-    reading = sys.modules[f"{PACK}.learn_to_steer.hosts.comfyui_reading"]
-    sites = reading.attention_sites(mmdit.model.model.diffusion_model)
-    assert [s.layer.name for s in sites] == [f"double.{i}" for i in range(4)] + [
+    reading = sys.modules[f"{PACK}.learn_to_steer.hosts.comfyui.read.evaluation"]
+    located = reading.located_layers(mmdit.model.model.diffusion_model)
+    assert [s.layer.name for s in located] == [f"double.{i}" for i in range(4)] + [
         f"single.{i}" for i in range(6)
     ]
     assert reading.model_family(mmdit.model.model) == "emojiworld-mmdit"
@@ -124,7 +124,7 @@ def stock_at(mmdit, seed):
 def test_without_its_weights_it_is_refused_in_one_sentence(node, folder, tmp_path):
     from conftest import PACK
 
-    loader = sys.modules[f"{PACK}.learn_to_steer.hosts.comfyui_emojiworld"]
+    loader = sys.modules[f"{PACK}.learn_to_steer.emojiworld.comfyui.load"]
     with pytest.raises(ValueError, match="mmdit/transformer") as error:
         loader.load_emojiworld(tmp_path, "mmdit")
     assert "\n" not in str(error.value)

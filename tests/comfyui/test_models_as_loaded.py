@@ -189,7 +189,7 @@ def _quantised(model, quantisation):
     import comfy.latent_formats
     from comfy.quant_ops import QUANT_ALGOS, QuantizedTensor
 
-    loading = import_module(f"{PACK}.learn_to_steer.hosts.comfyui_flux_model")
+    loading = import_module(f"{PACK}.learn_to_steer.emojiworld.comfyui.flux_model")
     mark = torch.tensor(list(json.dumps({"format": quantisation}).encode()), dtype=torch.uint8)
     tensors = {}
     for name, weight in model.model.diffusion_model.state_dict().items():
@@ -234,7 +234,7 @@ def test_quantised_weights(pack, node, quantisation):
 def test_weights_in_half_and_quarter_precision(node, world, monkeypatch, dtype, atol):
     """As a GPU's owner loads them: stored small, cast at each use. bf16 and fp8 are other, coarser models:
     they must only steer."""
-    loading = import_module(f"{PACK}.learn_to_steer.hosts.comfyui_emojiworld")
+    loading = import_module(f"{PACK}.learn_to_steer.emojiworld.comfyui.load")
     base = loading._ModelConfig.set_inference_dtype
     monkeypatch.setattr(
         loading._ModelConfig, "set_inference_dtype", lambda self, *_: base(self, dtype, torch.float32)
@@ -292,7 +292,7 @@ def test_bytes_that_a_pack_unpacks(pack, node):
     import comfy.latent_formats
 
     flux = tiny._world(node, tiny._model())
-    loading = import_module(f"{PACK}.learn_to_steer.hosts.comfyui_flux_model")
+    loading = import_module(f"{PACK}.learn_to_steer.emojiworld.comfyui.flux_model")
     layout = json.loads((tiny.WEIGHTS / "config.json").read_text()) | {"guidance_embeds": False}
     config = loading._config_class(1.0, None)({"image_model": "flux", **loading.host_layout(layout)})
     config.latent_format = comfy.latent_formats.LatentFormat()

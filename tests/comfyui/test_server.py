@@ -188,7 +188,7 @@ def test_the_pictures_are_those_of_the_command_line(server, pack, stem):
     )
     file = by_type["LearnToSteer_LoadRelationClassifier"]["classifier_name"]
     objective = module("objectives").LearnedObjective(
-        module("checkpoint").load_classifier(emojiworld.CLASSIFIERS / file)
+        module("classifiers").load_classifier(emojiworld.CLASSIFIERS / file)
     )
     history, pipe = server.queue(graph), emojiworld.load_pipeline(model=kind)
     saved = {n["inputs"]["filename_prefix"]: k for k, n in graph.items() if n["class_type"] == "SaveImage"}
@@ -214,7 +214,7 @@ def test_the_server_obeys_as_the_command_line_does(server, pack):
 
     emojiworld, obedience, judges = (module(f"emojiworld{n}") for n in ("", ".obedience", ".judge"))
     objective = module("objectives").LearnedObjective(
-        module("checkpoint").load_classifier(emojiworld.CLASSIFIERS / "emojiworld-symmetric.safetensors")
+        module("classifiers").load_classifier(emojiworld.CLASSIFIERS / "emojiworld-symmetric.safetensors")
     )
     seeds, judge = range(12), judges.load_judge(emojiworld.WEIGHTS)
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from diffusers import FluxTransformer2DModel
 
+from learn_to_steer.attention import token_weights
 from learn_to_steer.errors import SteeringError
-from learn_to_steer.hosts.diffusers_flux import flux_attention_layers, flux_reading
-from learn_to_steer.tokens import token_weights
+from learn_to_steer.hosts.diffusers.flux.transformer import flux_attention_layers, record_flux
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def read(flux, layers=None, stop=True, length=5):
     torch.manual_seed(1)
     ids = torch.zeros(6, 3)
     ids[:, 1:] = torch.cartesian_prod(torch.arange(2), torch.arange(3))
-    return flux_reading(
+    return record_flux(
         flux,
         torch.randn(2, 6, 8),
         torch.ones(2),
@@ -98,7 +98,7 @@ def test_checkpointing_gives_the_same_gradient_and_keeps_less(flux, layers, stop
         ids = torch.zeros(6, 3)
         ids[:, 1:] = torch.cartesian_prod(torch.arange(2), torch.arange(3))
         with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-            maps = flux_reading(
+            maps = record_flux(
                 flux, z, torch.ones(1), torch.randn(1, 5, 12), token_weights([[[1], [2, 3]]], 5), 2, 3, layers, stop,
                 pooled_projections=torch.randn(1, 6), img_ids=ids, txt_ids=torch.zeros(5, 3),
             )  # fmt: skip

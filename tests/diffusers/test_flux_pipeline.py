@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from learn_to_steer.classifier import ClassifierCard
+from learn_to_steer.attention import token_weights
+from learn_to_steer.classifiers import SYMMETRIC_RELATIONS, ClassifierCard, SymmetricRelationClassifier
 from learn_to_steer.errors import SteeringError
 from learn_to_steer.hosts.diffusers import attention_layers, generate, model_family, run_of, token_positions
-from learn_to_steer.hosts.diffusers_flux import flux_reading
+from learn_to_steer.hosts.diffusers.flux.transformer import record_flux
 from learn_to_steer.objectives import CentroidObjective, LearnedObjective, RelationTarget, StepInfo
 from learn_to_steer.steering import SteeringPlan
-from learn_to_steer.symmetric import SYMMETRIC_RELATIONS, SymmetricRelationClassifier
-from learn_to_steer.tokens import token_weights
 
 PROMPT = "a dog above a cat"
 PLAN = SteeringPlan(end=0.5, evaluations_per_step=2, step_size=0.1, reached=None)
@@ -207,7 +206,7 @@ def test_gradient_of_the_latent_by_finite_differences(flux_pipe):
     ids[:, 1:] = torch.cartesian_prod(torch.arange(4), torch.arange(6))
 
     def loss(z):
-        maps = flux_reading(
+        maps = record_flux(
             transformer, z, torch.ones(1).double(), context, token_weights([[[2], [5, 6]]], 9).double(), 4, 6,
             pooled_projections=torch.ones(1, 32).double(), img_ids=ids, txt_ids=torch.zeros(9, 3),
         )  # fmt: skip

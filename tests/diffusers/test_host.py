@@ -6,15 +6,19 @@ import diffusers
 import pytest
 import torch
 
-from learn_to_steer.classifier import ClassifierCard
+from learn_to_steer.attention import token_weights
+from learn_to_steer.classifiers import (
+    SYMMETRIC_RELATIONS,
+    ClassifierCard,
+    SymmetricConfig,
+    SymmetricRelationClassifier,
+)
 from learn_to_steer.errors import SteeringError
-from learn_to_steer.hosts.diffusers import attention_layers, generate, model_family, unet_reading
-from learn_to_steer.hosts.diffusers_schedule import Schedule
+from learn_to_steer.hosts.diffusers import attention_layers, generate, model_family, record_unet
+from learn_to_steer.hosts.diffusers.schedule import Schedule
 from learn_to_steer.language import Relation
 from learn_to_steer.objectives import CentroidObjective, LearnedObjective, RelationTarget, StepInfo
 from learn_to_steer.steering import SteeringPlan
-from learn_to_steer.symmetric import SYMMETRIC_RELATIONS, SymmetricConfig, SymmetricRelationClassifier
-from learn_to_steer.tokens import token_weights
 
 PROMPT = "a dog above a cat"
 PLAN = SteeringPlan(end=0.5, evaluations_per_step=2, step_size=0.1, reached=None)
@@ -102,7 +106,7 @@ def reading(pipe, layers=None, stop=True, size=(16, 16), batch=1):
     torch.manual_seed(1)
     latents, context = torch.randn(batch, 4, *size), torch.randn(batch, 77, 32)
     weights = token_weights([[[2], [5, 6]]] * batch, 77)
-    return unet_reading(pipe.unet, latents, torch.tensor(601), context, weights, layers, stop)
+    return record_unet(pipe.unet, latents, torch.tensor(601), context, weights, layers, stop)
 
 
 def test_maps_are_the_attention_the_model_computes(pipe):
@@ -157,7 +161,7 @@ def test_gradient_of_the_latent_by_finite_differences(pipe):
     weights = token_weights([[[2], [5, 6]]], 77).double()
 
     def loss(z):
-        maps = unet_reading(unet, z, torch.tensor(601), context, weights)
+        maps = record_unet(unet, z, torch.tensor(601), context, weights)
         return objective(maps, [[RelationTarget(0, 1, "above")]], StepInfo(0, 4)).loss.sum()
 
     z = latents.clone().requires_grad_()

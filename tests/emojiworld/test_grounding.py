@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from learn_to_steer.attention import encoder_of
 from learn_to_steer.emojiworld import load_pipeline
 from learn_to_steer.emojiworld.grounding import (
     ground,
@@ -13,7 +14,6 @@ from learn_to_steer.emojiworld.grounding import (
     scene_boxes,
 )
 from learn_to_steer.emojiworld.world import Box, Placed, Scene, sample_scene
-from learn_to_steer.tokens import encoder_of
 
 SCENE = Scene((Placed("dog", Box(32, 32, 64, 64)), Placed("fox", Box(96, 64, 64, 128))), (0,) * 3, (0,) * 3)
 

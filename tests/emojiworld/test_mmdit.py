@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from learn_to_steer.attention import token_weights
 from learn_to_steer.cli import main
 from learn_to_steer.emojiworld import WEIGHTS, family_of, load_pipeline
 from learn_to_steer.emojiworld.classifiers import build, shipped
@@ -15,8 +16,7 @@ from learn_to_steer.emojiworld.mmdit_training import GROUNDED, ground_joint
 from learn_to_steer.emojiworld.relation_data import DRAWS, object_pairs, record, trained_sigmas
 from learn_to_steer.errors import SteeringError
 from learn_to_steer.hosts.diffusers import attention_layers, generate
-from learn_to_steer.hosts.diffusers_flux import flux_reading
-from learn_to_steer.tokens import token_weights
+from learn_to_steer.hosts.diffusers.flux.transformer import record_flux
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_grounded_attention_is_the_models_own_and_what_steering_reads(pipe):
     }
     weights = token_weights([[[3], [7, 8]]] * 2, 32)
     with torch.no_grad():
-        read = flux_reading(
+        read = record_flux(
             transformer, given["hidden_states"], given["timestep"], given["encoder_hidden_states"], weights, 8, 8, GROUNDED,
             **{k: given[k] for k in ("pooled_projections", "img_ids", "txt_ids")},
         )  # fmt: skip
@@ -150,7 +150,7 @@ def test_commands_take_it(trained, tmp_path, capsys):
 
 
 def _classifier(weights, folder):
-    from learn_to_steer.checkpoint import save_classifier
+    from learn_to_steer.classifiers import save_classifier
 
     file = folder / "classifier.safetensors"
     save_classifier(build("mean", ("double.1",), load_pipeline(weights, model="mmdit")), file)

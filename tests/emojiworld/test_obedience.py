@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from learn_to_steer.checkpoint import load_classifier
+from learn_to_steer.classifiers import load_classifier
 from learn_to_steer.emojiworld import CLASSIFIERS, FAMILY, WEIGHTS, load_pipeline
 from learn_to_steer.emojiworld.judge import find_objects, load_judge
 from learn_to_steer.emojiworld.obedience import (

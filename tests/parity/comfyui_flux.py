@@ -14,9 +14,8 @@ from einops import rearrange, repeat
 from safetensors.torch import load_file
 from torch import Tensor
 
-from learn_to_steer.attention import AttentionRecorder, MapStack, StopForward
+from learn_to_steer.attention import AttentionRecorder, MapStack, StopForward, token_weights
 from learn_to_steer.errors import SteeringError
-from learn_to_steer.tokens import token_weights
 
 HOST = Path(os.environ.get("COMFYUI_PATH") or Path.home() / "comfy" / "ComfyUI").expanduser()
 if not (HOST / "comfy" / "samplers.py").is_file():
@@ -34,9 +33,9 @@ import comfy.ops  # noqa: E402
 import comfy.patcher_extension  # noqa: E402
 from comfy.ldm.flux.model import Flux  # noqa: E402
 
-from learn_to_steer.hosts.comfyui_flux_weights import host_layout, host_weights  # noqa: E402
-from learn_to_steer.hosts.comfyui_gradients import gradients  # noqa: E402
-from learn_to_steer.hosts.comfyui_reading import attention_sites, watching  # noqa: E402
+from learn_to_steer.emojiworld.comfyui.flux_weights import host_layout, host_weights  # noqa: E402
+from learn_to_steer.hosts.comfyui.gradients.kernels import gradients  # noqa: E402
+from learn_to_steer.hosts.comfyui.read.evaluation import located_layers, watching  # noqa: E402
 
 sys.argv = _arguments
 
@@ -80,7 +79,7 @@ def reader(folder: Path, case: dict[str, Tensor]) -> Callable[[Tensor], MapStack
     batch = case["latents"].shape[0]
     positions = [[case["obj1"].reshape(-1).tolist(), case["obj2"].reshape(-1).tolist()]] * batch
     weights = token_weights(positions, case["context"].shape[1])
-    sites = attention_sites(network)
+    located = located_layers(network)
 
     def read(packed: Tensor) -> MapStack:
         latents = rearrange(
@@ -91,10 +90,10 @@ def reader(folder: Path, case: dict[str, Tensor]) -> Callable[[Tensor], MapStack
             p=network.patch_size,
             q=network.patch_size,
         )
-        recorder = AttentionRecorder(weights, [site.layer for site in sites])
+        recorder = AttentionRecorder(weights, [one.layer for one in located])
         options: dict = {"cond_or_uncond": [0]}
         comfy.patcher_extension.add_wrapper_with_key(
-            comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, "parity", watching(recorder, sites), options
+            comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, "parity", watching(recorder, located), options
         )
         time = repeat(case["timestep"].reshape(-1).float()[:1], "1 -> b", b=batch)
         try:

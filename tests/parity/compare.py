@@ -30,13 +30,11 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from learn_to_steer.attention import MapStack  # noqa: E402
-from learn_to_steer.checkpoint import load_classifier  # noqa: E402
-from learn_to_steer.classifier import RelationReader  # noqa: E402
+from learn_to_steer.attention import MapStack, token_weights
+from learn_to_steer.classifiers import RelationReader, load_classifier
 from learn_to_steer.errors import SteeringError  # noqa: E402
 from learn_to_steer.objectives import Reading  # noqa: E402
 from learn_to_steer.steering import SteeringPlan, SteeringTrace, steer  # noqa: E402
-from learn_to_steer.tokens import token_weights  # noqa: E402
 
 TOLERANCE = 1e-4
 Read = Callable[[Tensor], MapStack]
@@ -142,16 +140,16 @@ def _reader(folder: Path, name: str, case: dict[str, Tensor]) -> Read:
     if (at := folder / f"{name}_unet").is_dir():
         from diffusers import UNet2DConditionModel
 
-        from learn_to_steer.hosts.diffusers import unet_reading
+        from learn_to_steer.hosts.diffusers import record_unet
 
         unet = _model(UNet2DConditionModel, at)
         added = {key: case[key] for key in ("text_embeds", "time_ids") if key in case}
         extra = {"added_cond_kwargs": added} if added else {}
-        return lambda z: unet_reading(unet, z, case["timestep"], case["context"], weights, **extra)
+        return lambda z: record_unet(unet, z, case["timestep"], case["context"], weights, **extra)
     if (at := folder / f"{name}_transformer").is_dir():
         from diffusers import FluxTransformer2DModel
 
-        from learn_to_steer.hosts.diffusers_flux import flux_reading
+        from learn_to_steer.hosts.diffusers.flux.transformer import record_flux
 
         transformer = _model(FluxTransformer2DModel, at)
         if missing := sorted({"pooled", "img_ids", "txt_ids"} - case.keys()):
@@ -166,7 +164,7 @@ def _reader(folder: Path, name: str, case: dict[str, Tensor]) -> Read:
         }
         if "guidance" in case:
             arguments["guidance"] = case["guidance"]
-        return lambda z: flux_reading(
+        return lambda z: record_flux(
             transformer, z, case["timestep"], case["context"], weights, grid[0], grid[1], **arguments
         )
     raise SteeringError(

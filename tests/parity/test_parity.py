@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from learn_to_steer.checkpoint import convert, load_classifier
+from learn_to_steer.classifiers import convert, load_classifier
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "parity"
 _spec = importlib.util.spec_from_file_location("parity_compare", Path(__file__).with_name("compare.py"))

@@ -1,0 +1,158 @@
+"""Classifiers on disk: one .safetensors file, tensors as in the module's state dict, everything else as JSON in its
+metadata. The authors' .pth files are read as well (`authors.py`)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+
+from ..errors import SteeringError
+from .authors import load_authors_file, official_sigmas
+from .building import built, filled
+from .card import ClassifierCard
+from .official import OfficialConfig, RelationClassifier
+from .reader import RelationReader
+from .symmetric import SymmetricConfig, SymmetricRelationClassifier
+
+FORMAT = "learn-to-steer-classifier"
+
+
+VERSION = 1
+
+
+T = TypeVar("T")
+
+
+def load_classifier(path: str | os.PathLike[str]) -> RelationReader:
+    """The classifier in a .safetensors or .pth file, on the CPU, in eval mode.
+
+    Raises SteeringError for a missing, damaged or foreign file, a pickle that carries code, an unknown
+    architecture, and weights that do not fit their description.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SteeringError(f"Expected a classifier file at {path}, found none; check the path.")
+    if path.suffix.lower() == ".safetensors":
+        return _load_safetensors(path)
+    if path.suffix.lower() in (".pth", ".pt"):
+        return load_authors_file(path)
+    raise SteeringError(f"Expected a .safetensors or .pth classifier, got {path.name}; choose another file.")
+
+
+def save_classifier(module: RelationReader, path: str | os.PathLike[str]) -> None:
+    """Write a classifier as .safetensors. The file appears whole or not at all.
+
+    Raises SteeringError for another suffix or a module that is not one of ours; OSError where the disk says
+    no.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".safetensors":
+        raise SteeringError(
+            f"Expected a file name that ends in .safetensors, got {path.name}; change the suffix."
+        )
+    if isinstance(module, SymmetricRelationClassifier):
+        architecture = "symmetric"
+    elif isinstance(module, RelationClassifier):
+        architecture = "official"
+    else:
+        raise SteeringError(
+            f"Expected a relation classifier of this package, got {type(module).__name__}; save that one."
+        )
+    description = {
+        "format": FORMAT,
+        "version": VERSION,
+        "architecture": architecture,
+        "card": asdict(module.card),
+        "config": asdict(module.config),
+    }
+    tensors = {name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}
+    data = to_bytes(tensors, metadata={"format": "pt", FORMAT: json.dumps(description)})
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def convert(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    family: str | None = None,
+    sigmas: tuple[float, ...] | None = None,
+) -> RelationReader:
+    """Read a classifier of either kind and write it as .safetensors; returns it.
+
+    family, sigmas: facts the authors' files do not hold, to be written on the card (see `ClassifierCard`);
+    sigmas default to those of the family's official schedule.
+    Raises SteeringError as `load_classifier` and `save_classifier` do.
+    """
+    module = load_classifier(source)
+    card = module.card if family is None else replace(module.card, family=family)
+    known = sigmas or card.sigmas or official_sigmas(card.family, card.timesteps, card.num_timesteps)
+    module.card = replace(card, sigmas=None if known is None else tuple(float(s) for s in known))
+    save_classifier(module, target)
+    return module
+
+
+def _load_safetensors(path: Path) -> RelationReader:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise SteeringError(
+            f"Expected a whole safetensors file, but {path.name} is damaged or of another kind; download it "
+            "again."
+        ) from error
+    try:
+        description = json.loads(metadata[FORMAT])
+        version, architecture = description["version"], description["architecture"]
+        card, config = _record(ClassifierCard, description["card"]), description["config"]
+    except SteeringError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise SteeringError(
+            f"Expected a relation classifier, but {path.name} holds no description of one; choose a "
+            "classifier file."
+        ) from error
+    if version != VERSION:
+        raise SteeringError(
+            f"Expected version {VERSION} of the classifier format, {path.name} has {version}; update this "
+            "package."
+        )
+    module: RelationReader
+    if architecture == "official":
+        module = built(path, lambda: RelationClassifier(card, _record(OfficialConfig, config)))
+    elif architecture == "symmetric":
+        module = built(path, lambda: SymmetricRelationClassifier(card, _record(SymmetricConfig, config)))
+    else:
+        raise SteeringError(
+            f'Expected the architecture "official" or "symmetric", {path.name} has "{architecture}"; '
+            "update this package."
+        )
+    return filled(module, tensors, path)
+
+
+def _record(kind: type[T], values: Mapping[str, Any]) -> T:
+    """A frozen dataclass out of JSON: lists become tuples, unknown names are an error."""
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    if unknown := sorted(set(values) - known):
+        raise SteeringError(
+            f"Expected classifier settings among {', '.join(sorted(known))}, got {', '.join(unknown)}; "
+            "update this package."
+        )
+    return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})

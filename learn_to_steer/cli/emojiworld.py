@@ -1,0 +1,260 @@
+"""`emojiworld`: train the embedded model and its classifiers, compare classifiers, look at its pictures."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..emojiworld import CLASSIFIERS, FAMILIES, WEIGHTS
+from ..errors import SteeringError
+from .arguments import DEVICES, Commands, command, number, whole
+from .evaluate import markdown
+from .files import staged, unwritable
+from .models import JUDGE, ModelFolder, load_pipeline
+
+MODELS = tuple(FAMILIES)
+
+
+def add(commands: Commands) -> None:
+    """Declare the command with its topics."""
+    topic = command(commands, "emojiworld", "train and look at the embedded text-to-image model")
+    topics = topic.add_subparsers(required=True, metavar="TOPIC")
+
+    training = command(topics, "train", "train a part of EmojiWorld; an interrupted training goes on")
+    parts = training.add_subparsers(required=True, metavar="PART")
+    for part, steps, batch, rate in (
+        ("autoencoder", 20_000, 16, 2e-3),
+        ("judge", 4_000, 16, 2e-3),
+        ("generator", 40_000, 32, 1e-3),
+        ("mmdit", 40_000, 32, 1e-3),
+    ):
+        model = command(parts, part, f"train EmojiWorld's {part}")
+        _add_folders(model)
+        add = model.add_argument
+        add("--steps", type=whole(1, 10**9), default=steps, help="length of the training")
+        add("--minutes", type=number(0.01, 1e9), default=math.inf, help="stop after this time")
+        add("--batch", type=whole(4, 4096), default=batch, help="samples a step")
+        add("--learning-rate", type=number(0, 1), default=rate)
+        add("--device", choices=DEVICES, default="cpu")
+        add("--seed", type=whole(0, 2**31 - 1), default=0)
+        if part in ("generator", "mmdit"):
+            add("--compile", action="store_true", help="compile the model (torch.compile)")
+            add("--bf16", action="store_true", help="compute in bfloat16, keep the weights in float32")
+            add("--scenes", type=whole(1, 10**7), default=24_000, help="scenes to render and encode")
+            add("--true-share", type=number(0, 1), default=0.33, help="captions with the true relation")
+            add("--random-share", type=number(0, 1), default=0.33, help="captions with a random relation")
+            add(
+                "--noise-bias",
+                type=number(0.1, 10),
+                default=1.5,
+                help="train at times 1 - u ** this, u uniform: the larger, the noisier",
+            )
+            add(
+                "--grounding",
+                type=number(0, 1e3),
+                default=0.1,
+                help="weight of the loss on nouns' attention",
+            )
+            if part == "generator":
+                add(
+                    "--placing",
+                    type=number(0, 1e3),
+                    default=0.0,
+                    help="weight of the loss on what text states tell of places; above 0, relation words are understood",
+                )
+            add(
+                "--warm-start", action="store_true", help="begin with the weights in --weights, not at random"
+            )
+        model.set_defaults(run=train, part=part)
+    classifiers = command(parts, "classifiers", "record maps and train EmojiWorld's relation classifiers")
+    _add_folders(classifiers)
+    _add_model(classifiers)
+    classifiers.set_defaults(run=train_classifiers)
+
+    ablation = command(topics, "ablate", "compare classifiers by the layers they read")
+    _add_folders(ablation)
+    _add_model(ablation)
+    ablation.add_argument("--images", type=whole(1, 1_000_000), default=88, help="pictures per classifier")
+    ablation.set_defaults(run=ablate)
+
+    scenes = command(topics, "sheet", "rendered scenes beside what the model draws from their captions")
+    scenes.add_argument("--weights", type=Path, metavar="DIR", help="EmojiWorld's models (default: shipped)")
+    _add_model(scenes)
+    scenes.add_argument("--seed", type=whole(0, 2**31 - 1), default=0)
+    scenes.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .png file")
+    scenes.set_defaults(run=sheet)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", choices=MODELS, default=MODELS[0], help="which of EmojiWorld's models")
+
+
+def _add_folders(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--weights", type=Path, metavar="DIR", help="EmojiWorld's models (default: shipped)")
+    parser.add_argument(
+        "--work", type=Path, default=Path("work"), metavar="DIR", help="state, logs and recorded maps"
+    )
+
+
+SHEET_ROWS, SHEET_SEEDS = 8, 3
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train the autoencoder, the judge or one of the generators; state and log are kept in --work."""
+    weights = args.weights or WEIGHTS
+    if args.part in ("generator", "mmdit") and not (weights / "vae").is_dir():
+        raise SteeringError(
+            f"Expected a trained autoencoder in {weights / 'vae'}, found none; "
+            "run learn-to-steer emojiworld train autoencoder first."
+        )
+    from ..emojiworld import training
+
+    run = training.TrainingRun(
+        _made(args.work),
+        args.steps,
+        args.batch,
+        args.learning_rate,
+        args.device,
+        args.seed,
+        minutes=args.minutes,
+    )
+    _made(weights)
+    if args.part == "autoencoder":
+        training.train_autoencoder(run, weights)
+    elif args.part == "judge":
+        training.train_judge(run, weights)
+    else:
+        from ..emojiworld.mmdit_training import train_mmdit
+
+        fit: Any = train_mmdit
+        if args.part == "generator":
+            fit = partial(training.train_generator, placing=args.placing)
+        fit(
+            run,
+            weights,
+            scenes=args.scenes,
+            true_share=args.true_share,
+            random_share=args.random_share,
+            compiled=args.compile,
+            bf16=args.bf16,
+            warm_start=args.warm_start,
+            grounding=args.grounding,
+            noise_bias=args.noise_bias,
+        )
+    print(f"Written: {args.part} in {weights}")
+
+
+def train_classifiers(args: argparse.Namespace) -> None:
+    """Record maps, once, into --work, and train the classifiers; those of other weights lie beside them."""
+    from ..emojiworld.classifiers import train_shipped
+
+    destination = args.weights or CLASSIFIERS
+    results = train_shipped(args.weights or WEIGHTS, _made(destination), _made(args.work), model=args.model)
+    head = ["classifier", "unseen pairs, right words", "unseen pairs, wrong words", "follows the wrong word"]
+    rows = [
+        [name, *(f"{value:.1%}" for value in (r.test.right, r.test.wrong, r.test.follows_wrong_word))]
+        for name, r in results.items()
+    ]
+    print(markdown(head, rows), end="")
+    print(f"Written: {', '.join(str(destination / f'{name}.safetensors') for name in results)}")
+
+
+def ablate(args: argparse.Namespace) -> None:
+    """Compare classifiers by what they read; the table is printed and written to --work."""
+    from ..emojiworld.classifiers import ablate as rows_of_ablation
+
+    rows = rows_of_ablation(_made(args.work), args.weights or WEIGHTS, images=args.images, model=args.model)
+    columns = {
+        "classifier": "classifier",
+        "right": "right words",
+        "wrong": "wrong words",
+        "follows": "follows the wrong word",
+        "relation": "relation accuracy",
+        "given_present": "given both present",
+        "present": "all objects present",
+        "cost": "cost (plain = 1)",
+    }
+    table = markdown(list(columns.values()), [[_cell(key, row.get(key)) for key in columns] for row in rows])
+    with staged(args.work, ["ablation.md"]) as folder:
+        (folder / "ablation.md").write_text(table, encoding="utf-8")
+    print(table, end="")
+    print(f"Written: {args.work / 'ablation.md'}")
+
+
+def sheet(args: argparse.Namespace) -> None:
+    """Rendered scenes beside what the model draws from their captions, judged alike."""
+    if args.out.suffix.lower() != ".png":
+        raise SteeringError(
+            f"Expected a file name that ends in .png, got {args.out.name}; change the suffix."
+        )
+    with staged(args.out.parent, [args.out.name]) as folder:
+        model = ModelFolder(args.weights or WEIGHTS, True, args.model)
+        if not (model.path / JUDGE).is_file():
+            raise SteeringError(f"Expected EmojiWorld's judge in {model.path}, found none; train it first.")
+        _scenes(model, args.seed).save(folder / args.out.name)
+    print(f"Written: {args.out}")
+
+
+def _scenes(model: ModelFolder, seed: int) -> Any:
+    import numpy as np
+    from PIL import Image
+
+    from ..emojiworld import GUIDANCE, STEPS
+    from ..emojiworld.judge import find_objects, load_judge
+    from ..emojiworld.obedience import judge_picture
+    from ..emojiworld.render import aspects
+    from ..emojiworld.training import scene_pixels
+    from ..emojiworld.world import DIRECTIONS, PHRASES, article, holds, sample_scene
+    from ..hosts.diffusers import generate
+    from ..pictures import comparison_sheet
+
+    rng = np.random.default_rng(seed)
+    captions: list[str] = []
+    rendered: list[Any] = []
+    while len(captions) < SHEET_ROWS:
+        scene, picture = scene_pixels(rng, sample_scene(rng, count=2, aspect=aspects()))
+        a, b = scene.objects
+        if fitting := [r for r in DIRECTIONS if holds(a.box, r, b.box)]:
+            captions.append(f"{article(a.name)} {PHRASES[fitting[0]][0]} {article(b.name)}")
+            rendered.append(picture)
+    pipe, judge = load_pipeline(model, "cpu"), load_judge(model.path)
+    columns = [rendered]
+    for draw in range(SHEET_SEEDS):
+        output = generate(
+            pipe,
+            captions,
+            seed=seed + draw * SHEET_ROWS,
+            num_inference_steps=STEPS,
+            guidance_scale=GUIDANCE,
+        )
+        columns.append([np.asarray(image) for image in output.images])
+    seen = [find_objects(judge, np.stack(column)) for column in columns]
+    return comparison_sheet(
+        "EmojiWorld: scenes, and what the model draws from their captions",
+        ["rendered scene", *(f"drawn, noise {i + 1}" for i in range(SHEET_SEEDS))],
+        captions,
+        [[Image.fromarray(column[row]) for column in columns] for row in range(SHEET_ROWS)],
+        [
+            [[x["holds"] for x in judge_picture(caption, found[row])["relations"]] for found in seen]
+            for row, caption in enumerate(captions)
+        ],
+    )
+
+
+def _cell(key: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value
+    return f"{value:.2f}" if key == "cost" else f"{value:.1%}"
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return folder

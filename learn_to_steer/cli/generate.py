@@ -1,0 +1,350 @@
+"""`generate`: one prompt, drawn plainly and steered, and a report of what happened in between."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..emojiworld import GUIDANCE, STEPS
+from ..language import RelationTriplet
+from .arguments import DEVICES, Commands, command, number, whole
+from .files import staged
+from .models import (
+    ModelFolder,
+    build_objective,
+    check_objects,
+    load_pipeline,
+    model_folder,
+    nouns,
+    relations_of,
+    steerable,
+)
+
+PLANS = ("fast", "paper")
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    generate = command(commands, "generate", "draw a prompt plainly and steered, from the same noise")
+    add = generate.add_argument
+    add("prompt", metavar="PROMPT")
+    add("--seed", type=whole(0, 2**63 - 1), default=0, help="of the first noise")
+    add("--steps", type=whole(1, 1000), default=STEPS, help="sampling steps")
+    add("--guidance", type=number(0, 100), default=GUIDANCE, help="guidance scale; 1 and less is none")
+    add("--negative", metavar="TEXT", default="", help="negative prompt")
+    add("--plan", choices=PLANS, default="fast", help="when and how far to steer")
+    add("--objective", choices=("learned", "centroid"), default="learned", help="what counts as right")
+    add("--strength", type=number(0, 100), default=1.0, help="multiplies every move; 0 is off")
+    add(
+        "--triplet",
+        metavar='"A | RELATION | B"',
+        action="append",
+        help="steer this relation, in words of the prompt, instead of those found in it; may be repeated",
+    )
+    add(
+        "--model",
+        type=Path,
+        metavar="MODEL",
+        help="unet or mmdit, both EmojiWorld's, or a diffusers folder with a StableDiffusionPipeline or a FluxPipeline "
+        "(default: unet)",
+    )
+    add(
+        "--classifier",
+        type=Path,
+        metavar="FILE",
+        help="relation classifier, .safetensors or .pth (default: EmojiWorld's)",
+    )
+    add("--device", choices=DEVICES, default="cpu")
+    add("--out", type=Path, default=Path("output"), metavar="FOLDER", help="where the pictures go")
+    generate.set_defaults(run=run)
+
+
+FILES = ("plain.png", "steered.png", "report.png", "trace.json")
+
+HEAT_AT = 0.4
+"""The part of the schedule after which attention is shown: steering is over, places are settled."""
+
+
+def run(args: argparse.Namespace) -> None:
+    """Draw, report, write. Bad input raises SteeringError before anything is drawn or written."""
+    with staged(args.out, FILES) as folder:
+        model = model_folder(args.model)
+        triplets = relations_of(args.prompt, args.triplet)
+        if model.is_emojiworld:
+            check_objects(args.prompt, triplets)
+        drawing = _draw(args, model, triplets)
+        from ..pictures import report_figure
+
+        drawing.panels[0].picture.save(folder / "plain.png")
+        drawing.panels[1].picture.save(folder / "steered.png")
+        report_figure(
+            args.prompt,
+            drawing.lines,
+            drawing.panels,
+            drawing.records,
+            drawing.reached,
+            drawing.stop_loss,
+            drawing.heat_title,
+        ).save(folder / "report.png")
+        text = json.dumps(drawing.trace, indent=2, ensure_ascii=False)
+        (folder / "trace.json").write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+    print(*drawing.lines, sep="\n")
+    print("Written: " + ", ".join(str(args.out / name) for name in FILES))
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """What came out: the parts of the report, and the content of trace.json."""
+
+    lines: list[str]
+    panels: list[Any]
+    records: list[Any]
+    reached: float | None
+    stop_loss: float | None
+    heat_title: str
+    trace: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Timed:
+    """A `SteeredOutput` and the seconds it took."""
+
+    output: Any
+    seconds: float
+
+
+def _draw(args: argparse.Namespace, model: ModelFolder, triplets: list[RelationTriplet]) -> _Drawing:
+    from ..pictures import Panel
+    from ..steering import SteeringPlan
+
+    objective = build_objective(args.objective, args.classifier, model)
+    wanted = steerable(triplets, objective)
+    if args.triplet and len(wanted) < len(triplets):
+        steerable([t for t in triplets if t not in wanted], objective)
+    plan = SteeringPlan.preset(args.plan, strength=args.strength)
+    pipe = load_pipeline(model, args.device)
+    attention = _Attention(args, model, pipe, objective, wanted)
+
+    heats: list[list[tuple[str, Any]]] = [[], []]
+    if wanted and plan.strength > 0:
+        # The first calls of a process are slow, and the two times are there to be compared.
+        _sampled(args, model, pipe, steps=1)
+        plain = _sampled(args, model, pipe, on_step=attention.watch("plain"))
+        steering: dict[str, Any] = {"triplets": wanted, "objective": objective, "plan": plan}
+        steered = _sampled(args, model, pipe, on_step=attention.watch("steered"), **steering)
+        heats = attention.heats()
+    else:
+        plain = steered = _sampled(args, model, pipe)
+    pictures = {"Plain": plain.output.images[0], "Steered": steered.output.images[0]}
+    verdicts = _judged(args.prompt, triplets, model, list(pictures.values()))
+    panels = [
+        Panel(title, picture, seen, heat)
+        for (title, picture), seen, heat in zip(pictures.items(), verdicts, heats, strict=True)
+    ]
+    trace = steered.output.trace
+    lines = _understood(triplets, wanted, args.strength) + _spent(plain, steered)
+    lines += _reached(trace, plan) + _obeyed(panels)
+    content = {
+        "prompt": args.prompt,
+        "seed": args.seed,
+        "triplets": [[t.subject, t.relation.value, t.object] for t in triplets],
+        "settings": {
+            "model": model.name,
+            "objective": args.objective,
+            "classifier": str(args.classifier) if args.classifier else None,
+            "steps": args.steps,
+            "guidance": args.guidance,
+            "negative": args.negative,
+            "plan": asdict(plan),
+        },
+        "seconds": {"plain": plain.seconds, "steered": steered.seconds},
+        "model_calls": {"plain": plain.output.model_calls, "steered": steered.output.model_calls},
+        "judged": {panel.title.lower(): dict(panel.verdicts) for panel in panels},
+        "trace": trace.to_dict(),
+    }
+    return _Drawing(lines, panels, trace.image(0), plan.reached, plan.stop_loss, attention.title, content)
+
+
+def _sampled(
+    args: argparse.Namespace,
+    model: ModelFolder,
+    pipe: Any,
+    *,
+    triplets: Sequence[RelationTriplet] = (),
+    steps: int | None = None,
+    **steering: Any,
+) -> _Timed:
+    """One picture of the prompt. steering: objective, plan and on_step of `hosts.diffusers.generate`."""
+    from ..hosts.diffusers import generate as sample
+
+    started = time.perf_counter()
+    output = sample(
+        pipe,
+        args.prompt,
+        triplets=list(triplets),
+        seed=args.seed,
+        num_inference_steps=steps or args.steps,
+        guidance_scale=args.guidance,
+        negative_prompt=args.negative,
+        family=model.family,
+        **steering,
+    )
+    return _Timed(output, time.perf_counter() - started)
+
+
+class _Attention:
+    """Where the model attends to each object, part of the way through a run.
+
+    Making one checks that the objective fits the model and that the objects are within the model's text, so
+    that nothing is drawn before a refusal. Raises SteeringError where they do not.
+    """
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        model: ModelFolder,
+        pipe: Any,
+        objective: Any,
+        triplets: Sequence[RelationTriplet],
+    ) -> None:
+        from ..attention import require_layers
+        from ..classifiers import check_classifier
+        from ..hosts.diffusers import run_of, token_positions
+        from ..hosts.targets import batch_targets
+        from ..objectives import LearnedObjective
+
+        run = run_of(pipe, [args.prompt], args.steps, guidance_scale=args.guidance)
+        if isinstance(objective, LearnedObjective):
+            check_classifier(objective.classifier, run.layers, model.family or run.family)
+        elif objective.layers is not None:
+            require_layers(objective.layers, [layer.name for layer in run.layers])
+        self.wanted = batch_targets(
+            [list(triplets)],
+            objective,
+            lambda image, span: token_positions(run, image, span),
+            run.text_length,
+        )
+        self.prompt, self.pipe, self.layers, self.guidance = (
+            args.prompt,
+            pipe,
+            objective.layers,
+            args.guidance,
+        )
+        self.schedule = run.schedule()
+        turns = len(self.schedule.timesteps)
+        self.turn = min(max(1, round(HEAT_AT * turns)), turns - 1)
+        self.title = f"Attention at step {self.turn} of {turns}"
+        self.latents: dict[str, Any] = {}
+
+    def watch(self, name: str) -> Any:
+        """What `on_step` is given: keeps the latent that the watched turn starts from."""
+
+        def keep(info: Any, latents: Any) -> None:
+            if info.step + 1 == max(1, self.turn):
+                self.latents[name] = latents.detach().clone()
+
+        return keep
+
+    def heats(self) -> list[list[tuple[str, Any]]]:
+        """Per watched run, (object, heat map (S, S)) of each object. One forward pass for all."""
+        import torch
+
+        from ..hosts.diffusers import run_of
+        from ..pictures import object_heats
+
+        scale, timestep = self.schedule.scales[self.turn], self.schedule.timesteps[self.turn]
+        latents = torch.cat(list(self.latents.values())) * scale
+        rows = len(latents)
+        steps = self.schedule.total
+        run = run_of(self.pipe, [self.prompt] * rows, steps, guidance_scale=self.guidance)
+        branch = run.branch(run.encoded(), self.schedule, run.family)
+        weights = self.wanted.weights.to(branch.device).expand(rows, -1, -1)
+        with torch.no_grad():
+            maps = branch.record_at(
+                run.packed(latents), timestep.expand(rows), range(rows), weights, self.layers
+            )
+        names = self.wanted.objects[0]
+        return [list(zip(names, object_heats(maps, row), strict=True)) for row in range(rows)]
+
+
+def _judged(
+    prompt: str, triplets: Sequence[RelationTriplet], model: ModelFolder, pictures: list[Any]
+) -> list[list[tuple[str, bool]]]:
+    """Per picture, (relation in words, whether EmojiWorld's judge sees it); nothing for another model, and
+    nothing for relations that are no directions. Of duplicates the most confident one counts."""
+    directions = [t for t in triplets if t.relation.direction is not None]
+    if not model.is_emojiworld or not directions:
+        return [[] for _ in pictures]
+    import numpy as np
+
+    from ..emojiworld.judge import find_objects, load_judge
+    from ..evaluation.position import position_holds
+
+    verdicts = []
+    for found in find_objects(load_judge(model.path), np.stack([np.asarray(p) for p in pictures])):
+        boxes = {f.name: f.box for f in sorted(found, key=lambda f: f.confidence)}
+        seen = []
+        for triplet in directions:
+            subject, other = (boxes.get(noun) for noun in nouns(prompt, triplet))
+            holds = bool(subject and other and position_holds(subject, triplet.relation, other))
+            seen.append((_words(triplet), holds))
+        verdicts.append(seen)
+    return verdicts
+
+
+def _words(triplet: RelationTriplet, joint: str = " ") -> str:
+    return joint.join(" ".join(part.split()) for part in (triplet.subject, triplet.relation, triplet.object))
+
+
+def _understood(
+    triplets: Sequence[RelationTriplet], wanted: Sequence[RelationTriplet], strength: float
+) -> list[str]:
+    if not triplets:
+        return ["Understood: no spatial relation, so nothing was steered and both pictures are the same."]
+    lines = ["Understood: " + ", ".join(_words(t, " | ") for t in triplets)]
+    if left_out := [_words(t) for t in triplets if t not in wanted]:
+        lines.append(f"Not steered, because the objective does not know the relation: {', '.join(left_out)}")
+    if strength == 0:
+        lines.append("Strength 0: nothing was steered and both pictures are the same.")
+    return lines
+
+
+def _spent(plain: _Timed, steered: _Timed) -> list[str]:
+    count, calls = steered.output.trace.evaluations[0], steered.output.model_calls
+    if not count:
+        return [f"Spent: no evaluation, {calls} model calls, {steered.seconds:.2f} s"]
+    return [
+        f"Spent: {count} evaluation{'s' if count > 1 else ''}, "
+        f"{calls} model calls instead of {plain.output.model_calls}, "
+        f"{steered.seconds:.2f} s instead of {plain.seconds:.2f} s "
+        f"({steered.seconds / plain.seconds:.2f} times the plain cost)"
+    ]
+
+
+def _reached(trace: Any, plan: Any) -> list[str]:
+    records = trace.image(0)
+    if not records:
+        return []
+    first: dict[int, Any] = {}
+    last: dict[int, Any] = {}
+    for record in records:
+        first.setdefault(record.relation, record)
+        last[record.relation] = record
+    goal = f"wanted {plan.reached:g}" if plan.reached is not None else f"wanted loss {plan.stop_loss:g}"
+    changes = (f"{r.label} {first[i].probability:.2f} to {r.probability:.2f}" for i, r in last.items())
+    return [f"Probability, first and last evaluation ({goal}): {', '.join(changes)}"]
+
+
+def _obeyed(panels: Sequence[Any]) -> list[str]:
+    if not panels[0].verdicts:
+        return []
+    seen = (
+        f"{panel.title.lower()} {sum(holds for _, holds in panel.verdicts)} of {len(panel.verdicts)}"
+        for panel in panels
+    )
+    return [f"Relations that the independent judge sees: {', '.join(seen)}"]

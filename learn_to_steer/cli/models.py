@@ -1,0 +1,187 @@
+"""Which model draws, which classifier says what is right, and whether both can do what is asked.
+
+Everything is checked here, before anything is drawn.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..emojiworld import CLASSIFIERS, FAMILIES, WEIGHTS
+from ..errors import SteeringError
+from ..language import RelationTriplet, canonical_relation, find_words, parse_relations, written_triplet
+
+if TYPE_CHECKING:
+    from ..classifiers import RelationReader
+    from ..objectives import Objective
+
+JUDGE = "judge.safetensors"
+SHIPPED_CLASSIFIERS = {
+    "unet": "emojiworld-symmetric.safetensors",
+    "mmdit": "emojiworld-mmdit-symmetric.safetensors",
+}
+PIPELINES = ("StableDiffusionPipeline", "FluxPipeline")
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A diffusers folder, not read yet. model: which of EmojiWorld's. family: of EmojiWorld, None where the denoiser
+    will tell."""
+
+    path: Path
+    is_emojiworld: bool
+    model: str = "unet"
+
+    @property
+    def family(self) -> str | None:
+        return FAMILIES[self.model] if self.is_emojiworld else None
+
+    @property
+    def name(self) -> str:
+        if not self.is_emojiworld:
+            return self.path.resolve().name
+        return "EmojiWorld" if self.model == "unet" else "EmojiWorld-MMDiT"
+
+
+def model_folder(path: Path | None) -> ModelFolder:
+    """The model in this folder; None or "unet" is EmojiWorld's UNet as shipped, "mmdit" its transformer. A folder with
+    EmojiWorld's judge is an EmojiWorld, and a folder mmdit inside it is its transformer.
+
+    Raises SteeringError where there is no pipeline that can be steered.
+    """
+    if path is None or str(path) in FAMILIES:
+        return ModelFolder(WEIGHTS, True, "unet" if path is None else str(path))
+    if path.name == "mmdit" and (path.parent / JUDGE).is_file():
+        return ModelFolder(path.parent, True, "mmdit")
+    index = path / "model_index.json"
+    try:
+        kind = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SteeringError(
+            f"Expected a diffusers folder at {path}, found no readable model_index.json; check it."
+        ) from error
+    if kind not in PIPELINES:
+        raise SteeringError(
+            f"Expected a {' or '.join(PIPELINES)} in {path}, got {kind}; choose another model."
+        )
+    return ModelFolder(path, (path / JUDGE).is_file())
+
+
+def load_pipeline(folder: ModelFolder, device: str) -> Any:
+    """The model, ready to draw, without progress bars.
+
+    Raises SteeringError for a damaged folder and a device that is not there.
+    """
+    import diffusers
+    import torch
+    import transformers
+
+    from ..emojiworld import load_pipeline as load
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SteeringError("Expected a CUDA device, found none; use --device cpu.")
+    # Progress bars and notes of the libraries would drown what the command has to say.
+    for library in (diffusers, transformers):
+        library.utils.logging.disable_progress_bar()
+        library.utils.logging.set_verbosity_error()
+    try:
+        return load(folder.path, device, folder.model)
+    except SteeringError:
+        raise
+    except Exception as error:  # diffusers, transformers and safetensors each have their own
+        reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
+        raise SteeringError(
+            f"Expected a whole model in {folder.path}, but it cannot be loaded ({reason[0]}); get it again."
+        ) from error
+
+
+def load_reader(path: Path | None, folder: ModelFolder) -> RelationReader:
+    """The classifier in this file; None is the one that belongs to EmojiWorld.
+
+    Raises SteeringError for a bad file, and for a model other than EmojiWorld without a file.
+    """
+    if path is None and not folder.is_emojiworld:
+        raise SteeringError(
+            f"Expected a classifier made for {folder.name}, got none; "
+            "give one with --classifier FILE or use --objective centroid."
+        )
+    from ..classifiers import load_classifier
+
+    if path is not None:
+        return load_classifier(path)
+    name = SHIPPED_CLASSIFIERS[folder.model]
+    beside = folder.path / name
+    return load_classifier(beside if beside.is_file() else CLASSIFIERS / name)
+
+
+def build_objective(kind: str, classifier: Path | None, folder: ModelFolder) -> Objective:
+    """kind: "learned", or "centroid" on the layers that the classifier reads (all, where there is none)."""
+    from ..objectives import CentroidObjective, LearnedObjective
+
+    if kind == "learned":
+        return LearnedObjective(load_reader(classifier, folder))
+    if classifier is None and not folder.is_emojiworld:
+        return CentroidObjective()
+    return CentroidObjective(layers=load_reader(classifier, folder).layers)
+
+
+def given_triplet(prompt: str, text: str) -> RelationTriplet:
+    """ "dog | right of | teddy bear" -> a triplet of the prompt's own words.
+
+    Raises SteeringError for another form, an unknown relation, and words that the prompt does not have.
+    """
+    subject, name, other = written_triplet(text)
+    relation = canonical_relation(name)
+    spans = find_words(prompt, subject), find_words(prompt, other)
+    if spans[0] == spans[1]:
+        raise SteeringError(f'Expected two different objects, got "{text}"; relate it to something else.')
+    return RelationTriplet(subject, relation, other, *spans, *spans)
+
+
+def steerable(triplets: Sequence[RelationTriplet], objective: Objective) -> list[RelationTriplet]:
+    """Those whose relation the objective knows. Raises SteeringError where it knows none of several."""
+    from ..hosts.targets import knows
+    from ..objectives import RelationTarget
+
+    known = [t for t in triplets if knows(objective, t.relation.value)]
+    if triplets and not known:
+        objective.check([[RelationTarget(0, 1, triplets[0].relation.value)]])
+    return known
+
+
+def nouns(prompt: str, triplet: RelationTriplet) -> tuple[str, str]:
+    """Subject and object without adjectives, in lower case, as EmojiWorld's judge names them."""
+    first, second = prompt[slice(*triplet.subject_noun)], prompt[slice(*triplet.object_noun)]
+    return " ".join(first.lower().split()), " ".join(second.lower().split())
+
+
+def check_objects(prompt: str, triplets: Sequence[RelationTriplet]) -> None:
+    """Raises SteeringError unless EmojiWorld knows the related objects and at least one object at all."""
+    from ..emojiworld.world import OBJECTS
+
+    named = dict.fromkeys(noun for t in triplets for noun in nouns(prompt, t))
+    unknown = [noun for noun in named if noun not in OBJECTS]
+    mentioned = any(re.search(rf"\b{name}\b", " ".join(prompt.lower().split())) for name in OBJECTS)
+    if unknown or not mentioned:
+        got = f'"{", ".join(unknown)}"' if unknown else f'"{prompt}"'
+        raise SteeringError(
+            f"Expected objects that EmojiWorld knows ({', '.join(OBJECTS)}), got {got}; "
+            "use these or another model with --model FOLDER."
+        )
+
+
+def relations_of(prompt: str, given: Sequence[str] | None) -> list[RelationTriplet]:
+    """The relations to draw: the given ones, or those that the prompt states. Raises SteeringError for an
+    empty prompt and as `given_triplet` does."""
+    if not prompt.strip():
+        raise SteeringError(
+            'Expected a prompt, got an empty one; say what to draw, such as "a dog above a car".'
+        )
+    if given:
+        return [given_triplet(prompt, text) for text in given]
+    return parse_relations(prompt)

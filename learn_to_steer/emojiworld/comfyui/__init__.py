@@ -1,0 +1,1 @@
+"""EmojiWorld as MODEL, CLIP and VAE of ComfyUI."""

@@ -1,0 +1,1 @@
+"""The ComfyUI host: a MODEL that carries its steering into any sampler."""

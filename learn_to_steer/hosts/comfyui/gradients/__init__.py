@@ -1,0 +1,1 @@
+"""Gradients through models of ComfyUI."""

@@ -1,0 +1,107 @@
+"""Which of a prompt's tokens ComfyUI's text encoders hand to the model, and where a word's are among them.
+
+`clip.tokenize` gives chunks of (token, weight) per text encoder. A model attends to the tokens of one encoder, or of two,
+one after the other (Stable Diffusion 3). Language models are given the prompt inside a template; its words are not the
+prompt's, and some encoders leave its beginning out of the context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ....attention import locate
+from ....errors import SteeringError
+
+_NO_WORD = -2  # stands for an embedding, which has no id, and for tokens that are not the prompt's
+_TURN = 151644  # Qwen's token that opens a turn of a talk
+_USER = (872, 198)  # "user" and a line break
+
+Chunks = Sequence[Sequence[tuple[Any, ...]]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of the context: the tokens of one text encoder.
+
+    encoder: its name in the host's tokens. begin: where the stretch begins. ids: its tokens, those that are not of the
+    prompt's own words replaced.
+    """
+
+    encoder: str
+    begin: int
+    ids: tuple[int, ...]
+
+
+def context_parts(clip: Any, text: str) -> list[Part]:
+    """The context of a prompt, encoder by encoder. Raises SteeringError for tokens that are of no known kind."""
+    tokens, parts, begin = _by_encoder(clip.tokenize(text)), list[Part](), 0
+    for name in _attended(clip, tokens):
+        empty = _ids(_by_encoder(clip.tokenize(""))[name][0])
+        ids = [i for chunk in tokens[name] for i in _own(_ids(chunk), empty)]
+        if name == "qwen25_7b":
+            ids = ids[_beginning([i for chunk in tokens[name] for i in _ids(chunk)]) :]
+        parts.append(Part(name, begin, tuple(ids)))
+        begin += len(ids)
+    return parts
+
+
+def word_positions(clip: Any, part: Part, prompt: str, span: tuple[int, int]) -> list[int]:
+    """Positions along the context of the words at `prompt[start:end]`, a prompt without the syntax of weights, among the
+    tokens of one encoder. Raises SteeringError as `tokens.locate` does."""
+
+    def encode(words: str) -> list[int]:
+        escaped = words.replace("(", "\\(").replace(")", "\\)")  # brackets are no weights here
+        empty = _ids(_by_encoder(clip.tokenize(""))[part.encoder][0])
+        chunks = _by_encoder(clip.tokenize(escaped))[part.encoder]
+        return [i for chunk in chunks for i in _own(_ids(chunk), empty) if i != _NO_WORD]
+
+    return [part.begin + i for i in locate(encode, prompt, span, len(part.ids), part.ids)]
+
+
+def _by_encoder(tokens: Any) -> Mapping[str, Chunks]:
+    if not isinstance(tokens, dict) or not tokens:
+        raise SteeringError(
+            f"Expected a text encoder that gives tokens by name, got {type(tokens).__name__}; use the CLIP of the model's "
+            "own checkpoint."
+        )
+    return tokens
+
+
+def _attended(clip: Any, tokens: Mapping[str, Chunks]) -> list[str]:
+    """Names of the encoders whose tokens the context shows, in its order. Where two encoders stand side by side in the
+    same positions (SDXL), one of them."""
+    if "t5xxl" in tokens and "g" in tokens:  # Stable Diffusion 3: CLIP, then T5, as far as they are loaded
+        loaded = getattr(clip, "cond_stage_model", None)
+        absent = {n for n in tokens if getattr(loaded, n if n == "t5xxl" else f"clip_{n}", loaded) is None}
+        present = [n for n in tokens if loaded is None or n not in absent]
+        pair = [n for n in ("l", "g") if n in present][:1]
+        return [*pair, *(["t5xxl"] if "t5xxl" in present else [])]
+    if "t5xxl" in tokens:
+        return ["t5xxl"]  # Flux: CLIP gives one pooled state, what is attended to is T5's
+    return [next((name for name in ("l", "h", "g") if name in tokens), next(iter(tokens)))]
+
+
+def _own(ids: list[int], empty: list[int]) -> list[int]:
+    """The tokens of one chunk, with all but the prompt's own words replaced. empty: those of an empty prompt, which are
+    the beginning and the end that the host puts around it, and padding."""
+    differing = (i for i, (a, b) in enumerate(zip(ids, empty, strict=False)) if a != b)
+    begin = next(differing, min(len(ids), len(empty)))
+    end = len(ids)
+    if begin < len(empty) and empty[begin] in ids[begin:]:
+        end = ids.index(empty[begin], begin)
+    return [i if begin <= at < end else _NO_WORD for at, i in enumerate(ids)]
+
+
+def _beginning(ids: list[int]) -> int:
+    """Number of tokens that the encoder of Qwen-Image leaves out: all up to the words of the second turn."""
+    turns = [at for at, i in enumerate(ids) if i == _TURN][:2]
+    if not turns:
+        return 0
+    begins = turns[-1]
+    return begins + 3 if tuple(ids[begins + 1 : begins + 3]) == _USER else begins
+
+
+def _ids(chunk: Sequence[tuple[Any, ...]]) -> list[int]:
+    return [item[0] if isinstance(item[0], int) else _NO_WORD for item in chunk]

@@ -1,0 +1,1 @@
+"""Evaluations in ComfyUI: one pass on the conditional branch, its maps recorded."""

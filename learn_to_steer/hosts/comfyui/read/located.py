@@ -1,0 +1,41 @@
+"""What the readers of ComfyUI's models have in common: the place of an attention, and the text it is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+
+from ....attention import AttentionLayer, AttentionRecorder
+from ....errors import SteeringError
+
+Block = tuple[str, int, int]
+"""In a UNet ("input" | "middle" | "output", number of the block, number of the transformer block inside), in a
+joint-attention transformer (the host's `block_type`, number of the block, 0)."""
+
+
+@dataclass(frozen=True)
+class LocatedLayer:
+    """One attention that can be read, and the host's name for its place."""
+
+    layer: AttentionLayer
+    block: Block
+
+
+def fit_text(recorder: AttentionRecorder, tokens: int, padded_in_front: bool = False) -> None:
+    """Fit the recorder's weights to the number of text tokens the model is really given.
+
+    Where prompts of different lengths meet, the host repeats the shorter one; a word's tokens then stand in each of the
+    repetitions, and its share of the attention is their sum. padded_in_front: instead, the host fills a short text up at
+    its beginning. Raises SteeringError for any other length.
+    """
+    weights = recorder.weights
+    if padded_in_front and tokens > weights.shape[2]:
+        recorder.weights = F.pad(weights, (tokens - weights.shape[2], 0))
+    elif tokens != weights.shape[2] and tokens % weights.shape[2] == 0:
+        recorder.weights = weights.repeat(1, 1, tokens // weights.shape[2])
+    elif tokens != weights.shape[2]:
+        raise SteeringError(
+            f"Expected a conditioning of {weights.shape[2]} text tokens, as the relations were found in, got {tokens}; "
+            "connect the conditioning of the same Relation Prompt node, with nothing appended to it."
+        )

@@ -1,0 +1,219 @@
+"""One steered run of a sampler: its schedule, its calls so far, its moves, its trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import comfy.model_management
+import comfy.patcher_extension
+import comfy.samplers
+import comfy.utils
+import torch
+from torch import Tensor
+
+from ...errors import SteeringError
+from ...objectives import Objective, Reading, StepInfo
+from ...steering import SteeringPlan, SteeringTrace, steer, watch
+from ..protocol import evaluator
+from ..targets import BatchTargets, batch_targets
+from .branch import ConditionalBranch
+from .gradients.kernels import gradients
+from .gradients.weights import for_autograd
+from .prompt.relations import PromptRelations
+from .read.evaluation import active_entry, located_layers, text_length
+from .rehearsal import ADAPTIVE, DEFERRED, rehearse, step_of_sigma
+
+
+@dataclass
+class SteeringLog:
+    """What happened in the runs of one steered model, the latest last."""
+
+    traces: list[SteeringTrace] = field(default_factory=list)
+
+    @property
+    def latest(self) -> SteeringTrace | None:
+        """The trace of the last run, None before the first."""
+        return self.traces[-1] if self.traces else None
+
+
+@dataclass(frozen=True)
+class Steering:
+    """What a steered MODEL knows: which relations, what "right" means, and the plan.
+
+    mode: "steer", or "watch" = read the relations once, at the end of the noise levels the classifier was trained for, and
+    move nothing. rows: the images of the batch it is about (None: all).
+    """
+
+    relations: PromptRelations
+    objective: Objective
+    plan: SteeringPlan
+    log: SteeringLog = field(default_factory=SteeringLog)
+    mode: Literal["steer", "watch"] = "steer"
+    rows: tuple[int, ...] | None = None
+
+
+def targets_of(relations: PromptRelations, objective: Objective, batch: int) -> BatchTargets:
+    """Targets and token weights for a batch of images of one prompt; relations the objective does not know are left
+    out."""
+    one = batch_targets(
+        [list(relations.triplets)], objective, lambda image, span: relations.tokens_of(span), relations.length
+    )
+    return BatchTargets(one.targets * batch, one.objects * batch, one.weights.repeat(batch, 1, 1))
+
+
+class SteeringRun:
+    """One run of a sampler: its schedule, its calls so far, its trace."""
+
+    def __init__(self, steering: Steering, guider: Any, sigmas: list[float]) -> None:
+        self.steering, self.guider, self.sigmas = steering, guider, sigmas
+        self.total = len(sigmas) - 1
+        self.deferred = self.adaptive = False
+        self._begins: dict[int, int] | None = None
+        self._reported = True  # by an adaptive sampler, since the last call
+        self._calls = 0
+        self._done: set[int] = set()
+        self._deferred_move: Tensor | None = None
+
+    def check(self, noise: Tensor) -> None:
+        """Raises SteeringError for a latent that is no picture's and a conditioning that is not the prompt's."""
+        if noise.ndim != 4 and not (noise.ndim == 5 and noise.shape[2] == 1):
+            raise SteeringError(
+                f"Expected latents of pictures (batch, channels, height, width), got {tuple(noise.shape)}; videos and "
+                "sound cannot be steered."
+            )
+        conds = getattr(self.guider, "conds", {}).get("positive")
+        if conds is None:
+            raise SteeringError(
+                f"Expected a guider with a positive conditioning, got {type(self.guider).__name__}; use CFGGuider, "
+                "BasicGuider or a KSampler."
+            )
+        relations = self.steering.relations
+        lengths = [text_length(c) for c in conds]
+        if not any(c.get("learn_to_steer") == relations.mark for c in conds) and not any(
+            n in (None, relations.length) for n in lengths
+        ):
+            raise SteeringError(
+                f"Expected a positive conditioning of {relations.length} text tokens, as the relations were found in, got "
+                f"{', '.join(str(n) for n in lengths)}; connect the conditioning of the same Relation Prompt node."
+            )
+
+    def start(
+        self,
+        x: Tensor,
+        function: Callable[..., Any] | None,
+        model: Any,
+        sigmas: Tensor,
+        seed: int | None,
+        options: Any,
+    ) -> None:
+        """Learn the order of the sampler's calls and open a trace."""
+        self.sigmas, self.total = [float(s) for s in sigmas], len(sigmas) - 1
+        if function is not None and "noise_sampler" not in options:
+            self._begins = rehearse(function, model, x, sigmas, seed, options)
+            name = getattr(function, "__name__", "")
+            self.deferred, self.adaptive = name in DEFERRED, name in ADAPTIVE
+        self.wanted = targets_of(self.steering.relations, self.steering.objective, x.shape[0])
+        rows = self.steering.rows
+        targets = [t if rows is None or i in rows else [] for i, t in enumerate(self.wanted.targets)]
+        self.trace = SteeringTrace.of(targets, self.wanted.objects)
+        self.steering.log.traces.append(self.trace)
+        self.located = located_layers(self.guider.inner_model.diffusion_model)
+
+    def after_step(self, callback: Callable[..., Any] | None) -> Callable[[dict[str, Any]], None]:
+        """The sampler's callback: pays a deferred sampler's latent the move it did not take, then goes on."""
+
+        def report(info: dict[str, Any]) -> None:
+            self._reported = True
+            if self._deferred_move is not None:
+                info["x"].add_(self._deferred_move)
+                self._deferred_move = None
+            if callback is not None:
+                callback(info)
+
+        return report
+
+    def change_before(
+        self, model: Any, x: Tensor, sigma: Tensor, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> Tensor | None:
+        """The move of the sampler's latent before this call, None for none."""
+        number, level = self._calls, float(sigma.max())
+        self._calls += 1
+        begins = self._reported or not self.adaptive
+        self._reported = False
+        if self._begins is not None:
+            step = self._begins.get(number)
+        else:
+            step = step_of_sigma(level, self.sigmas) if begins else None
+        if step is None or step in self._done or not self._planned(step):
+            return None
+        self._done.add(step)
+        change = self._change(model, x, sigma, step, args, kwargs)
+        if change is not None and self.deferred:
+            # Such a sampler keeps its latent at the scale of the model's input.
+            self._deferred_move = change / (1 + level**2) ** 0.5
+        return change
+
+    def _planned(self, step: int) -> bool:
+        if self.steering.mode == "watch":
+            return step == self._step_to_look_at()
+        if self.deferred and step == self.total - 1:
+            return False  # its last step ends before it could take a move
+        return self.steering.plan.active(step, self.total)
+
+    def _step_to_look_at(self) -> int:
+        """The last step at a noise level the classifier was trained for; the middle where it does not say."""
+        card = getattr(self.steering.objective, "card", None)
+        if card is None or card.sigmas is None:
+            return self.total // 2
+        lowest = min(card.sigmas) * (1 - 1e-3)
+        return max((i for i in range(self.total) if self.sigmas[i] >= lowest), default=0)
+
+    def _change(
+        self, model: Any, x: Tensor, sigma: Tensor, step: int, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> Tensor | None:
+        steering, base = self.steering, self.guider.inner_model
+        relations, conds = steering.relations, self.guider.conds["positive"]
+        entry = active_entry(conds, sigma, relations.mark, relations.length)
+        if entry is None:
+            return None
+        info = StepInfo(step, self.total, float(sigma.max()))
+        with gradients():
+            timestep = for_autograd(sigma.detach())
+            scale = float(
+                base.model_sampling.calculate_input(timestep[:1], torch.ones(1, 1, 1, 1, device=x.device))
+            )
+            latent = for_autograd(x.detach())
+            given = dict(zip(("denoise_mask", "model_options", "seed"), args, strict=False)) | kwargs
+            branch = ConditionalBranch(model, base, entry, latent, timestep, scale, given, self.located)
+            evaluate = self._attended(
+                evaluator(
+                    branch, steering.objective, self.wanted.targets, self.wanted.weights.to(x.device), info
+                ),
+                step,
+            )
+            model_input = latent * scale
+            if steering.mode == "watch":
+                watch(model_input, evaluate, self.trace, step)
+                return None
+            moved = steer(model_input, evaluate, steering.plan, self.trace, step, self.total)
+            return None if moved is model_input else (moved - model_input) / scale
+
+    def _attended(
+        self, evaluate: Callable[[Tensor, Sequence[int]], Reading], step: int
+    ) -> Callable[[Tensor, Sequence[int]], Reading]:
+        """The evaluation, with the host's interruption and progress bar served before each."""
+        most = self.steering.plan.evaluations_per_step
+        bar = comfy.utils.ProgressBar(self.total * most) if most > 1 else None
+        count = 0
+
+        def attended(latent: Tensor, images: Sequence[int]) -> Reading:
+            nonlocal count
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            if bar is not None:
+                bar.update_absolute(step * most + count)
+            count += 1
+            return evaluate(latent, images)
+
+        return attended

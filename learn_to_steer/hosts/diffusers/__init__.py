@@ -1,0 +1,16 @@
+"""The diffusers host: Stable Diffusion 1.x, 2.x, XL and Flux pipelines, with any scheduler that can be steered."""
+
+from .generate import SteeredOutput, generate
+from .pipelines import attention_layers, denoiser, model_family, run_of, token_positions
+from .stable.unet import record_unet
+
+__all__ = [
+    "SteeredOutput",
+    "attention_layers",
+    "denoiser",
+    "generate",
+    "model_family",
+    "run_of",
+    "token_positions",
+    "record_unet",
+]

@@ -1,0 +1,1 @@
+"""Flux pipelines: a call of one, and the maps of its transformer."""

@@ -1,0 +1,227 @@
+"""A call of a Flux pipeline (schnell, dev, and other models of this layout), as the diffusers host steers it.
+
+Rectified flow: the scheduler's sigma, 1..0, is the model's time. A guidance-distilled model has no negative branch; with
+`true_cfg_scale` there is one, and steering still reads the conditional branch alone. The pipeline keeps its latents packed:
+each 2 x 2 patch is one token, row-major.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers.pipelines.flux.pipeline_flux import calculate_shift
+from torch import Tensor, nn
+
+from ....attention import AttentionLayer, MapStack
+from ....errors import SteeringError
+from ....inversion import Slope
+from ....objectives import StepInfo
+from ...modules import frozen
+from ..run import Branch, Run, rows_of
+from ..schedule import Schedule
+from .transformer import flux_attention_layers, flux_family, record_flux
+
+LONGEST_TEXT = 512
+"""Text tokens of a Flux pipeline that is not told otherwise."""
+
+
+class _ConditionalTransformer:
+    """`Host` for one batch of prompts: the transformer with everything its conditional branch is given.
+
+    grid: height and width in tokens. arguments: per row of the batch; shared: for all rows.
+    """
+
+    def __init__(
+        self,
+        transformer: Any,
+        family: str,
+        schedule: Schedule,
+        context: Tensor,
+        grid: tuple[int, int],
+        arguments: dict[str, Any],
+        shared: dict[str, Any],
+    ) -> None:
+        self.transformer, self.family, self.context, self.grid = transformer, family, context, grid
+        self.arguments, self.shared = arguments, shared
+        self.layers = flux_attention_layers(transformer)
+        self.dtype, self.device = context.dtype, context.device
+        self.timestep_of = {step: schedule.timesteps[turn] for turn, step in schedule.steps.items()}
+
+    def read(
+        self,
+        latent: Tensor,
+        images: Sequence[int],
+        step: StepInfo,
+        weights: Tensor,
+        layers: tuple[str, ...] | None,
+    ) -> MapStack:
+        timesteps = self.timestep_of[step.step].expand(len(images))
+        return self.record_at(latent, timesteps, images, weights, layers)
+
+    def record_at(
+        self,
+        latent: Tensor,
+        timesteps: Tensor,
+        images: Sequence[int],
+        weights: Tensor,
+        layers: tuple[str, ...] | None,
+    ) -> MapStack:
+        rows = list(images)
+        with frozen(self.transformer):
+            return record_flux(
+                self.transformer,
+                latent.to(self.dtype),
+                timesteps.to(self.device, self.dtype) / 1000,
+                self.context[rows],
+                weights,
+                height=self.grid[0],
+                width=self.grid[1],
+                layers=layers,
+                **rows_of(self.arguments, rows),
+                **self.shared,
+            )
+
+    def predict(self, latent: Tensor, step: int) -> Tensor:
+        output: Tensor = self.transformer(
+            latent.to(self.dtype),
+            encoder_hidden_states=self.context,
+            timestep=self.timestep_of[step].expand(len(latent)).to(self.device, self.dtype) / 1000,
+            return_dict=False,
+            **self.arguments,
+            **self.shared,
+        )[0]
+        return output
+
+
+class FluxRun(Run):
+    """See `Run`. Latents are packed, (B, h / 2 * w / 2, 4 * channels)."""
+
+    usual_guidance = 3.5
+
+    @property
+    def model(self) -> nn.Module:
+        return self.pipe.transformer
+
+    @property
+    def layers(self) -> list[AttentionLayer]:
+        return flux_attention_layers(self.pipe.transformer)
+
+    @property
+    def family(self) -> str:
+        return flux_family(self.pipe.transformer)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        default = self.pipe.default_sample_size * self.pipe.vae_scale_factor
+        return self.height or default, self.width or default
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Height and width of the picture in tokens."""
+        patch = self.pipe.vae_scale_factor * 2
+        return self.size[0] // patch, self.size[1] // patch
+
+    @property
+    def tokenizer(self) -> Any:
+        return self.pipe.tokenizer_2
+
+    @property
+    def text_length(self) -> int:
+        """As the pipeline is told, or its own choice; a tokenizer made for fewer tokens keeps it short."""
+        told = self.extra.get("max_sequence_length", LONGEST_TEXT)
+        return int(min(told, getattr(self.pipe, "longest_text", told)))
+
+    def schedule(self) -> Schedule:
+        scheduler, steps = self.pipe.scheduler, self.num_inference_steps
+        sigmas = self.extra.get("sigmas")
+        if sigmas is None:
+            sigmas = np.linspace(1.0, 1 / steps, steps)
+        settings = scheduler.config
+        if settings.get("use_flow_sigmas"):
+            sigmas = None
+        shift = calculate_shift(
+            self.grid[0] * self.grid[1],
+            settings.get("base_image_seq_len", 256),
+            settings.get("max_image_seq_len", 4096),
+            settings.get("base_shift", 0.5),
+            settings.get("max_shift", 1.15),
+        )
+        return Schedule(scheduler, steps, self.pipe._execution_device, sigmas=sigmas, mu=shift)
+
+    def encoded(self) -> dict[str, Tensor]:
+        if self.extra.get("prompt_2") is not None:
+            raise SteeringError(
+                "Expected one prompt for both text encoders, got prompt_2 as well; leave it out, or the words of the "
+                "relations cannot be found in the text that the model attends to."
+            )
+        lora = (self.extra.get("joint_attention_kwargs") or {}).get("scale")
+        with torch.no_grad():
+            context, pooled, _ = self.pipe.encode_prompt(
+                prompt=self.prompts,
+                prompt_2=None,
+                device=self.pipe._execution_device,
+                num_images_per_prompt=1,
+                max_sequence_length=self.extra.get("max_sequence_length", LONGEST_TEXT),
+                lora_scale=lora,
+            )
+        return {"prompt_embeds": context, "pooled_prompt_embeds": pooled}
+
+    def unencoded(self) -> dict[str, Any]:
+        """The negative prompts: only the pipeline knows whether it has use for them."""
+        return {"negative_prompt": self.negatives, **self._second_negatives()}
+
+    def _second_negatives(self) -> dict[str, Any]:
+        given = self.extra.get("negative_prompt_2")
+        return {} if given is None else {"negative_prompt_2": given}
+
+    def first_noise(self, dtype: torch.dtype, device: torch.device) -> Tensor:
+        channels = self.pipe.transformer.config.in_channels // 4
+        latents, _ = self.pipe.prepare_latents(
+            len(self.prompts), channels, *self.size, dtype, device, self.generators
+        )
+        return latents
+
+    def noised(self, latents: Tensor, noise: Tensor, steps: Tensor) -> Tensor:
+        sigma = torch.tensor(self.schedule().sigmas, dtype=latents.dtype, device=latents.device)[steps]
+        sigma = sigma.view(-1, 1, 1, 1)
+        return (1 - sigma) * latents + sigma * noise
+
+    def slope(self, branch: Branch, sigmas: list[float]) -> Slope:
+        """The velocity, which is what the model predicts."""
+        return branch.predict
+
+    def model_input(self, latents: Tensor, sigma: float) -> Tensor:
+        return latents
+
+    def unpacked(self, latents: Tensor) -> Tensor:
+        return self.pipe._unpack_latents(latents, *self.size, self.pipe.vae_scale_factor)
+
+    def packed(self, latents: Tensor) -> Tensor:
+        return self.pipe._pack_latents(latents, *latents.shape)
+
+    def branch(self, encoded: dict[str, Tensor], schedule: Schedule, family: str) -> _ConditionalTransformer:
+        pipe, extra, batch = self.pipe, self.extra, len(self.prompts)
+        device = pipe._execution_device
+        context = encoded["prompt_embeds"].to(device)
+        arguments: dict[str, Any] = {"pooled_projections": encoded["pooled_prompt_embeds"].to(device)}
+        if pipe.transformer.config.guidance_embeds:
+            arguments["guidance"] = torch.full((batch,), self.guidance_scale, device=device)  # type: ignore[arg-type]
+        shared = {
+            "img_ids": pipe._prepare_latent_image_ids(batch, *self.grid, device, context.dtype),
+            "txt_ids": torch.zeros(context.shape[1], 3, device=device, dtype=context.dtype),
+        }
+        image, embeds = extra.get("ip_adapter_image"), extra.get("ip_adapter_image_embeds")
+        joint = dict(extra.get("joint_attention_kwargs") or {})
+        if image is not None or embeds is not None:
+            with torch.no_grad():
+                joint["ip_adapter_image_embeds"] = pipe.prepare_ip_adapter_image_embeds(
+                    image, embeds, device, batch
+                )
+        if joint:
+            arguments["joint_attention_kwargs"] = joint
+        return _ConditionalTransformer(
+            pipe.transformer, family, schedule, context, self.grid, arguments, shared
+        )

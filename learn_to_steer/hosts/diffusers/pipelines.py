@@ -1,0 +1,84 @@
+"""Which pipelines can be steered, and what one looks like: its denoiser, layers, family, and the tokens of its words."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from diffusers import FluxPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+from torch import nn
+
+from ...attention import AttentionLayer, encoder_of, locate
+from ...errors import SteeringError
+from .flux import transformer as diffusers_flux
+from .flux.run import FluxRun
+from .run import Run
+from .stable import unet as diffusers_unet
+from .stable.run import StableDiffusionRun
+
+PIPELINES: dict[type, type[Run]] = {
+    StableDiffusionPipeline: StableDiffusionRun,
+    StableDiffusionXLPipeline: StableDiffusionRun,
+    FluxPipeline: FluxRun,
+}
+"""Pipelines that can be steered, and what knows each."""
+
+
+def denoiser(pipe: Any) -> nn.Module:
+    """The model of a pipeline that draws: its UNet or its transformer."""
+    return pipe.transformer if isinstance(pipe, FluxPipeline) else pipe.unet
+
+
+def attention_layers(model: Any) -> list[AttentionLayer]:
+    """The attentions of a denoiser that can be read, in execution order: a UNet's cross-attentions ("mid.0",
+    "up.1.0", ...), a Flux transformer's joint attentions ("double.0", ..., "single.0", ...)."""
+    joint = hasattr(model, "single_transformer_blocks")
+    return diffusers_flux.flux_attention_layers(model) if joint else diffusers_unet.attention_layers(model)
+
+
+def model_family(model: Any) -> str:
+    """The family of a denoiser: "sd1", "sd2", "sdxl", "flux", else "custom"."""
+    joint = hasattr(model, "single_transformer_blocks")
+    return diffusers_flux.flux_family(model) if joint else diffusers_unet.model_family(model)
+
+
+def run_of(
+    pipe: Any,
+    prompts: Sequence[str],
+    num_inference_steps: int,
+    *,
+    generators: Sequence[torch.Generator] = (),
+    negatives: list[str] | None = None,
+    guidance_scale: float | None = None,
+    height: int | None = None,
+    width: int | None = None,
+    **pipe_arguments: Any,
+) -> Run:
+    """A call of a pipeline that has not happened yet: its schedule, layers, text states and conditional branch.
+
+    Raises SteeringError for a pipeline that cannot be steered.
+    """
+    kind = next((run for known, run in PIPELINES.items() if isinstance(pipe, known)), None)
+    if kind is None:
+        raise SteeringError(
+            f"Expected a {', '.join(known.__name__ for known in PIPELINES)}, got {type(pipe).__name__}; load the "
+            "model with one of these."
+        )
+    return kind(
+        pipe, list(prompts), negatives, list(generators), num_inference_steps, guidance_scale, height, width,
+        pipe_arguments,
+    )  # fmt: skip
+
+
+def token_positions(run: Run, image: int, span: tuple[int, int]) -> list[int]:
+    """Token positions of the words at these characters of an image's prompt, in the text its model attends to.
+
+    Raises SteeringError as `tokens.locate` does.
+    """
+    tokenizer, prompt = run.tokenizer, run.prompts[image]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ids = list(tokenizer(prompt, truncation=False, verbose=False).input_ids)
+    return locate(encoder_of(tokenizer), prompt, span, run.text_length, ids)

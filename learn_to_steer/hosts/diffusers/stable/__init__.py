@@ -1,0 +1,1 @@
+"""Stable Diffusion pipelines: a call of one, and the maps of its UNet."""
