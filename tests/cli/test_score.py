@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from learn_to_steer.commands.score import RULES
+from learn_to_steer.cli.score import RULES
 from learn_to_steer.evaluation import rules
 
 LINE = json.dumps(

@@ -245,6 +245,8 @@ def test_soft_rules_have_a_mean_score_with_an_interval_over_pairs():
     assert table(text)["to the left of"] == ("0.333", "3 relations")
     low, high = clustered_interval([0.95, 0, 0], ["cat dog", "cat dog", "cup frog"])
     assert f"| 0.317 | {low:.3f} - {high:.3f} | 3 pictures |" in text
+    same = summary(judged([line(), line("a dog left of a cat")], "t2i-compbench"), "t2i-compbench")
+    assert "| score | 0.950 | - | 2 pictures |" in same  # no spread is no certainty
 
 
 def test_what_is_not_counted_is_said():
