@@ -117,7 +117,8 @@ def _mean(name: str, values: Sequence[float], pictures: Sequence[Judged], unit: 
     if not values:
         return name, "-", "-", _count(0, unit)
     interval = clustered_interval(values, [p.objects for p in pictures])
-    shown = "-" if interval is None else f"{interval[0]:.3f} - {interval[1]:.3f}"
+    spread = interval is not None and interval[0] < interval[1]  # else the bootstrap has nothing to go by
+    shown = f"{interval[0]:.3f} - {interval[1]:.3f}" if interval and spread else "-"
     return name, f"{sum(values) / len(values):.3f}", shown, _count(len(values), unit)
 
 

@@ -84,7 +84,7 @@ def stated(prompt: str, rule: str, where: str) -> Demand:
     return Demand(relations)
 
 
-def drawn_evenly(cases: Sequence[Case], count: int | None, seed: int) -> list[Case]:
+def chosen_by_seed(cases: Sequence[Case], count: int | None, seed: int) -> list[Case]:
     """``count`` of the cases, chosen once by the seed and kept in their order; all where count is None.
 
     Raises SteeringError for a count that there is not.

@@ -11,9 +11,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...errors import SteeringError
-from ..detections import short
+from ..detections import Demand, short
 from ..records import demand_of_metadata
 from .base import Case, read_lines
 
@@ -53,7 +54,8 @@ class GenEval:
             )
         return cases
 
-    def _parsed(self, numbered: tuple[int, str]):
+    def _parsed(self, numbered: tuple[int, str]) -> tuple[dict[str, Any], Demand | None]:
+        """The line, and what it asks; None for a line of another tag."""
         count, line = numbered
         try:
             record = json.loads(line)

@@ -11,7 +11,7 @@ from itertools import permutations
 
 from ...language import Relation
 from ..detections import Asked, Demand, Thing
-from .base import Case, drawn_evenly
+from .base import Case, chosen_by_seed
 
 PICTURES = 4
 
@@ -52,7 +52,7 @@ class Visor:
             for a, b in permutations(NOUNS, 2)
             for relation in RELATIONS
         ]
-        return drawn_evenly(everything, self.count, self.seed)
+        return chosen_by_seed(everything, self.count, self.seed)
 
 
 def _article(noun: str) -> str:
