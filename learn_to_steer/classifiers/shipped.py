@@ -1,4 +1,4 @@
-"""Which classifiers ship, and where they lie: in a wheel inside the package, in a checkout or a ComfyUI folder beside it."""
+"""Which classifiers ship, and where they lie: in a wheel inside the package, else at the top of its checkout or folder."""
 
 from __future__ import annotations
 
