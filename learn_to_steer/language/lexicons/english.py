@@ -11,14 +11,21 @@ def _phrases(text: str) -> tuple[str, ...]:
 
 ARTICLES = _words("a an the")
 POSSESSIVES = _words("my your his her its our their")
-DETERMINERS = ARTICLES | POSSESSIVES | _words("this these those some any another each every no")
+DETERMINERS = ARTICLES | POSSESSIVES | _words("this these those some any another each every no neither")
 NUMERALS = _words("one two three four five six seven eight nine ten eleven twelve several many few both")
 
 PRONOUNS = _words("it they them he she him it's he's she's they're itself")
 # Pronouns that never stand for something drawn earlier in the prompt.
 EMPTY_PRONOUNS = _words("i we you me us i'm one ones something someone everything what")
 RELATIVE_PRONOUNS = _words("which who whom whose where that's")
-NEGATIONS = _words("not never isn't aren't wasn't weren't nor")
+NEGATIONS = _words("not never isn't aren't wasn't weren't nor cannot can't don't doesn't didn't won't")
+# Words that name no thing: what stands beside "the other" is not told.
+NO_THINGS = _words(
+    """
+    other others another rest both all each own same nothing none nobody anything everything else such
+    another's other's others' that this here there
+    """
+)
 
 BE_FORMS = _words("is are was were be been being am 's remains appears seems feels looks")
 POSTURES = _words(
@@ -28,6 +35,11 @@ POSTURES = _words(
     hover hovers hovering fly flies flew flying perch perches perched perching lean leans leaning put
     puts place places placed set located positioned situated parked mounted stacked seen shown found
     kneel kneels kneeling crouching squatting balanced balancing suspended posing arranged displayed
+    jump leaps leap dances dance hides hide peeks peek peers emerges emerge rises rise grows grow drifts drift
+    glides glide soars soar crawls crawl climbs climb moves travels drives sails sail marches gathers naps
+    dozes gazes stares shines glows sings stretches spans extends towers looms dangles curls nestles nestled
+    sprawls sprawled lounges relaxes meditates kneeled knelt squats balances bounces slept hovered jumped
+    leapt crouches crouch crouched perched slumped curled hid dwells waits stays overlooks overlooked
     hidden visible can could appear will should would must has been do does
     """
 )
@@ -43,7 +55,9 @@ ATTACHING = _words(
     about off out without has have had having wear wears hold holds ride rides eat eats carry carries
     watch watches chase chases play plays contains containing made showing shows depicting depicts
     featuring features displaying displays illustrating portraying covers amid among amongst after
-    before per up down away together
+    before per up down away together says say said read reads spells surrounds surround flanks flank
+    follows follow blocks gripping grips raises raise lifts touches reaches pulls pushes uses bears depict
+    overshadows dominates adorns decorates casts receives gives brings takes
     """
 )
 SKIPPED = _words(
@@ -78,21 +92,34 @@ SIDE_BY_SIDE_PHRASES = _phrases(
 # Idioms that look like a relation. The first kind stands alone, after the second kind a name or noun follows.
 IDIOMS = _phrases(
     """
-    on fire | on display | on sale | on earth | on purpose | on foot | on the way | on the phone | on
-    the go | on the move | on its own | on their own | on stage | on the other hand | on one hand | on
+    on fire | on display | on sale | on earth | below deck | below decks | below zero | above zero | above
+    average | below average | above ground | below ground | under water | below freezing | above sea level
+    | below sea level | on top of that | on top of this | on top of the world | on top of things | next
+    door | on all fours | under the weather | on the run | on the loose | on the hunt | on the prowl |
+    left behind | left over | behind closed doors | near and far | on and off | over the years | over the
+    course of | by far | on the job | in between takes | on the double | on the dot | over the counter |
+    over easy | over the limit | over budget | under the influence | under siege | under fire | under
+    threat | under wraps | under the radar | behind the times | behind the scene | above the law | close
+    to home | next to last | left and right | right and left | side to side | on either side | on both
+    sides | on each side | on all sides | on the inside | on the outside | on the whole | on the ground |
+    on the contrary | on the rise | on the mend | on the spot | on hand | on board | on air | on ice | on
+    time | on point | on guard | on patrol | on watch | on tiptoe | on tiptoes | on edge | on end | on its
+    side | on his side | on her side | on their sides | on purpose | on foot | on the way | on the phone |
+    on the go | on the move | on its own | on their own | on stage | on the other hand | on one hand | on
     average | on holiday | over there | over time | all over | over and over | above all | under
     construction | under attack | of course | under pressure | under control | under arrest | next to
-    nothing | behind the scenes | behind bars | in the background | in background | in the foreground |
-    in the distance | in the near future | right of way | left of center | left of centre | right of
-    center | right of centre | all right | at night | in front | close up | in the air | in mid air | in
-    space | up close | upside down
+    nothing | behind the scenes | behind bars | in the background | in background | in the foreground | in
+    the distance | in the near future | right of way | left of center | left of centre | right of center |
+    right of centre | all right | at night | in the air | in mid air | in space | up close | upside down
     """
 )
 ATTACHING_IDIOMS = _phrases(
     """
     in the style of | in style of | in the manner of | in the shape of | in the form of | in the middle
     of | in the center of | in the centre of | inspired by | because of | instead of | out of | made of
-    | made out of | all over the | on behalf of | on the edge of | on the back of | on the surface of |
+    | made out of | all over the | on behalf of | on the edge of | on the edges of | on the surface of | on the outskirts of |
+    on the corner of | on the brim of | on the tip of | on the banks of | on the shore of | on the shores of |
+    on the cover of | on the verge of | on the brink of | on account of | under the guise of |
     front of | over a period of
     """
 )
@@ -101,14 +128,16 @@ ATTACHING_IDIOMS = _phrases(
 FRAMES = _words(
     """
     image images photo photos photograph photographs picture pictures pic scene frame shot view snapshot
-    composition rendering render selfie canvas photography screenshot background foreground
+    composition rendering render selfie canvas photography screenshot background foreground backdrop shots
+    panel page
     """
 )
 # These are things as well; only "a painting of ..." opens a prompt.
 ARTWORKS = _words(
     """
     painting drawing sketch illustration cartoon watercolor watercolour portrait artwork art doodle
-    engraving still close-up closeup depiction
+    engraving still close-up closeup depiction poster cover collage mural postcard wallpaper comic scene
+    setting diorama mosaic tapestry panorama
     """
 )
 PLACES = _words(
@@ -126,12 +155,19 @@ SCENERY = (
         """
     wall walls floor ground grass sidewalk pavement hill hillside island earth planet mars ceiling side
     sides day night morning evening afternoon weekend monday tuesday wednesday thursday friday saturday
-    sunday vacation trip walk internet tv screen fire duty own river shore coast highway left right top
-    bottom back theme
+    sunday vacation trip walk internet tv screen duty own river shore coast highway left right top horizon corner corners bank banks edge
+    breeze wind sidewalks streets roads path trail track driveway runway shoreline lawn terrain soil landscape
+    seabed lakeside riverbank seaside beaches curb stage
+    bottom theme
     """
     )
 )
-OVERHEAD = _words("sky skies stars moonlight sunlight sun light lights rain spotlight starlight snow")
+OVERHEAD = _words(
+    """
+    sky skies stars moonlight sunlight sun light lights rain spotlight starlight snow heavens sunset sunrise
+    daylight shade shadow shadows
+    """
+)
 CONTAINERS = _words(
     """
     box basket bowl cup mug bag cage jar bottle drawer bucket suitcase backpack vase pot bathtub tub

@@ -1,0 +1,174 @@
+"""Which statements are certain enough to be steered, and why the others are not.
+
+A wrong relation moves a picture for nothing, a missed one can be given by hand: where a phrase may be a
+manner of speaking, it is doubted.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .chunker import TEXT
+from .lexicons import english as lex
+from .lexicons import english_kinds as kinds
+from .reader import Said, Statement
+from .relations import Relation
+from .words import NounPhrase
+
+# Words of place that serve many other purposes too.
+_WEAK = frozenset(
+    "on onto upon over under in inside within behind above below beneath underneath between near close to "
+    "beside by in between".split()
+) | {"in between", "close to", "near to", "next to"}
+_ON = frozenset({"on", "onto", "upon", "over", "on top", "on top of"})
+_INSIDE_OF_THINGS = ("at the top of", "at top of", "at the bottom of", "at bottom of", "in the front of", "at the front of",
+                     "in the back of", "at the back of", "in the rear of", "at the rear of")  # fmt: skip
+_LIMBS = frozenset(
+    "hand hands arm arms foot feet leg legs head face finger fingers knee knees elbow elbows palm palms fist hair "
+    "chin cheek tongue eyes".split()
+)
+_SKY = frozenset("sky skies heavens horizon weather".split())
+_WEATHER = frozenset("rain snow wind breeze storm storms lightning sun air thunder snowfall rainfall".split())
+_TALL = re.compile(r"\d{3,}")
+
+
+def is_denied(statement: Statement) -> bool:
+    """Whether the sentence says that there is no such thing: "next to no other animals"."""
+    for noun in (statement.subject, statement.object):
+        if noun.determiner in ("no", "neither") or noun.head in lex.NO_THINGS or noun.words[0] == "no":
+            return True
+    return False
+
+
+def doubt(text: str, statement: Statement) -> str:
+    """Why the statement is not certain enough to be steered, in a few words; "" where it is certain.
+
+    text: the prompt with its markup blanked.
+    """
+    subject, said, other = statement.subject, statement.said, statement.object
+    if statement.setting:
+        return f'"{said.word} the {other.head}" may only be the setting'
+    for noun in (subject, other):
+        if TEXT in noun.words:
+            return "quoted text is no thing of the scene"
+    reasons = (_title(text, subject, said, other), _picture(subject, said, other), _manner(statement),
+               _kinds(subject, said, other), _measure(said, other), _bare(subject, said, other))  # fmt: skip
+    return next((reason for reason in reasons if reason), "")
+
+
+def _picture(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
+    weak = said.word in _WEAK or said.word in _ON
+    if subject.head in lex.FRAMES and not (
+        subject.head in ("canvas", "photo", "photograph", "picture") and not weak
+    ):
+        return f'"{subject.text}" is the picture, not a thing in it'
+    if other.head in lex.FRAMES - {"canvas"} or (other.head in lex.STYLE_WORDS):
+        return f'"{other.text}" is the picture, not a thing in it'
+    if subject.head in lex.STYLE_WORDS or (weak and subject.head in kinds.TAGS - _drawn(said)):
+        return f'"{subject.text}" is a tag or a manner of drawing'
+    if said.word in ("on", "onto", "upon") and (
+        other.head in kinds.MEDIA or kinds.MEDIA & set(other.words[:1])
+    ):
+        return f'"{said.word} {other.text}" may be a print, a medium or a site'
+    if said.word in _ON and subject.head in kinds.PRINTS:
+        return f'"{subject.text}" may be printed on the thing'
+    if said.word in _ON and said.verb in kinds.PRINTING:
+        return f'"{said.verb} {said.word}" is no place above'
+    return ""
+
+
+def _drawn(said: Said) -> frozenset[str]:
+    """Pictures that hang as things: "a painting over a sofa"."""
+    hanging = frozenset("painting watercolor watercolour drawing art artwork".split())
+    return frozenset() if said.word in ("on", "onto", "upon") else hanging
+
+
+def _manner(statement: Statement) -> str:
+    said = statement.said
+    if said.word in _INSIDE_OF_THINGS:
+        return f'"{said.word}" may mean a part of the thing'
+    if statement.own:
+        return f'"{statement.object.text}" is a part of the subject itself'
+    if said.verb in kinds.LOOKING and said.verb not in ("facing", "faces", "turned", "turning"):
+        return f'"{said.verb} {said.word}" is where somebody looks'
+    if said.verb in kinds.LOOKING and said.relation in (Relation.LEFT, Relation.RIGHT):
+        return f'"{said.verb} {said.word}" is where somebody looks'
+    if said.word in _ON and said.verb in kinds.MANNER:
+        return f'"{said.verb} {said.word}" is a manner of speaking'
+    if said.word in ("on", "upon", "onto") and said.verb in kinds.LIGHTING:
+        return f'"{said.verb} {said.word}" is light, not a place'
+    return ""
+
+
+def _is_abstract(noun: NounPhrase) -> bool:
+    if noun.head in kinds.ABSTRACT:
+        return True
+    return noun.head.endswith(kinds.ABSTRACT_ENDINGS) and noun.head not in kinds.ABSTRACT_ENDING_THINGS
+
+
+def _kinds(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
+    weak = said.word in _WEAK or said.word in _ON
+    sideways = said.relation is not None and said.relation.signs is not None and not weak
+    for noun in (subject, other):
+        if _is_abstract(noun) and not (sideways and noun is subject):
+            return f'"{noun.text}" may be nothing that can be seen'
+    if not weak:
+        return ""
+    if subject.head in kinds.EVENTS or (said.relation is Relation.BETWEEN and subject.head in kinds.ABSTRACT):
+        return f'"{subject.text}" happens, it has no place'
+    if subject.head in kinds.LIGHT or subject.head in _SKY or (subject.head in _WEATHER and said.word in _ON):
+        return f'"{subject.text}" is light or weather, not a thing'
+    if other.head in _SKY and said.word not in ("under",):
+        return f'"{other.text}" is light or weather, not a thing'
+    on_body = other.head in kinds.BODY and not other.words[0].endswith("'s")
+    if subject.head in _LIMBS and (on_body or (other.words and other.words[-1] in kinds.BODY)):
+        return f'"{subject.text} {said.word} {other.text}" is a pose'
+    return ""
+
+
+def _measure(said: Said, other: NounPhrase) -> str:
+    first = other.words[0]
+    numeral = first in lex.NUMERALS or first[0].isdigit()
+    if said.word not in _WEAK and said.word not in _ON:
+        return ""
+    if numeral and (other.head in kinds.UNITS or _TALL.fullmatch(first)):
+        return f'"{said.word} {other.text}" is a measure'
+    if numeral and len(other.words) > 1 and other.words[1].endswith("ing"):
+        return f'"{said.word} {first}" is a measure'
+    return ""
+
+
+def _bare(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
+    """ "a man behind schedule": one thing without an article is a state, unless it is a mass or a name."""
+    if said.word not in ("over", "under", "above", "below", "beneath", "behind", "near", "inside", "within"):
+        return ""
+    if other.determiner or not subject.determiner or len(other.words) > 1 or other.head in kinds.MASSES:
+        return ""
+    plural = other.head.endswith("s") and not other.head.endswith(("ss", "us", "is"))
+    name = other.text[:1].isupper()
+    if plural or name or other.words[0] in lex.NUMERALS or not other.head.isascii():
+        return ""
+    return f'"{said.word} {other.text}" may be a state, not a place'
+
+
+def _title(text: str, subject: NounPhrase, said: Said, other: NounPhrase) -> str:
+    """ "Ghost in the Shell" in a sentence that is otherwise in lower case."""
+    if said.word not in _WEAK:
+        return ""
+    start, end = subject.noun[1], other.span[0]
+    between = text[start:end].split()
+    if not 1 <= len(between) <= 3 or not other.text[:1].isupper() or not text[subject.noun[0]].isupper():
+        return ""
+    relation_capital = between[0][:1].isupper()
+    if (subject.determiner and not relation_capital) or text.isupper():
+        return ""
+    before = text[: subject.span[0]].rstrip()
+    opens_sentence = not before or before[-1] in ".!?\n"
+    named = len(between) > 1 and between[-1].lower() == "the"
+    words = [w for w in text.split() if w[:1].isalpha()]
+    capitals = sum(w[0].isupper() for w in words)
+    if capitals > 0.7 * len(words) and not named:
+        return ""
+    if relation_capital or (named and not opens_sentence):
+        return f'"{" ".join(text[subject.span[0] : other.span[1]].split())}" may be a title'
+    return ""
