@@ -1,7 +1,7 @@
 """Text only: which relations a prompt states, and where its words are. Nothing here needs torch."""
 
-from .mentions import find_words
 from .markup import strip_weighting
+from .mentions import find_words
 from .parse import MAX_RELATIONS, Understanding, parse_relations, read_prompt, triplets_as_json
 from .relations import Relation, RelationTriplet, canonical_relation
 from .triplets import Triplet, understood_triplets, written_triplet

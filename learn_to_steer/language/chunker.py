@@ -39,10 +39,19 @@ _NO_PLACE_BEFORE = frozenset(
 )
 _FROM = frozenset("above below behind beneath underneath under inside within over".split())
 _PERSONAL = {
-    **dict.fromkeys(("he", "him", "he's", "himself"), "him"),
-    **dict.fromkeys(("she", "her", "she's", "herself"), "her"),
-    **dict.fromkeys(("they", "them", "they're", "themselves"), "them"),
+    **dict.fromkeys(("he", "him", "he's"), "him"),
+    **dict.fromkeys(("she", "her", "she's"), "her"),
+    **dict.fromkeys(("they", "them", "they're"), "them"),
+    **dict.fromkeys(("itself", "himself", "herself", "themselves"), "one"),
 }
+# Determiners that may stand for a thing themselves: "on the bottom of each".
+_ALONE = frozenset("each both all some this these those any another neither every".split())
+# Relations that carry their object: a pronoun is put behind them.
+IMPLIED = {
+    **dict.fromkeys(("on top", "in front", "in back", "its side"), "it"),
+    "his side": "him", "her side": "her", "their side": "them",
+}  # fmt: skip
+_COMPOUND_ENDS = frozenset("stand rest place float dance walk swim jump perch".split())
 # A quotation that is text to be read becomes one word of this form.
 TEXT = '"'
 _LONGEST_OWNER = 6
@@ -60,6 +69,7 @@ class Chunker:
         self.has_noun = False  # whether `open` holds more than modifiers
         self.determiner = ""
         self.negated = False
+        self.prefix = ""  # "from " before "behind a tree", which then tells where a thing comes out
 
     def run(self) -> list[Chunk]:
         i = 0
@@ -98,6 +108,11 @@ class Chunker:
         ):
             self.chunks.append(Chunk(Kind.PRONOUN, "one"))
             return
+        if not determiner and self.text[tokens[0].start].islower() and all(is_adverb(t.word) for t in tokens):
+            return
+        if not determiner and all(is_participle(t.word) for t in tokens):
+            self.chunks.append(Chunk(Kind.ATTACH, tokens[-1].word))
+            return
         self.chunks.append(Chunk(Kind.NOUN, noun=make_noun_phrase(self.text, tokens, determiner)))
 
     def _last(self) -> Chunk:
@@ -119,8 +134,11 @@ class Chunker:
             words = tuple(t.word for t in self.tokens[i : i + length])
             if words in PHRASES:
                 chunk = PHRASES[words]
-                if chunk is None or chunk.kind is not Kind.RELATION or self._fits(i, words):
-                    return length, chunk
+                if chunk is not None and chunk.kind is Kind.RELATION and not self._fits(i, words):
+                    continue
+                if chunk is not None and chunk.kind is Kind.POSITION and self._is_adjective(i, words):
+                    continue
+                return length, chunk
         return None
 
     def _fits(self, i: int, words: tuple[str, ...]) -> bool:
@@ -140,6 +158,20 @@ class Chunker:
         if words == ("in", "back") or words == ("in", "front"):
             return following != "of"
         return True
+
+    def _is_adjective(self, i: int, words: tuple[str, ...]) -> bool:
+        """Whether "on the left" goes on with its noun: "on the left bank"."""
+        if words[1] != "the" or words[-1] not in _PLACE_NAMES:
+            return False
+        token = self.tokens[i + len(words)] if i + len(words) < len(self.tokens) else None
+        if token is None or not token.is_word or token.gap or is_emoji(token):
+            return False
+        word = token.word
+        if word in lex.POSTURES or word in lex.SKIPPED or word in lex.STYLE_WORDS or word in lex.NUMERALS:
+            return False
+        if is_participle(word) or is_adverb(word) or word[0].isdigit() or word in ("break", "side", "hand"):
+            return False
+        return word not in _NEVER_NOUNS and word not in LENGTHS and word not in lex.RELATIVE_PRONOUNS
 
     def _adverb_before_relation(self, i: int) -> bool:
         """Whether token i only strengthens a relation that follows within three words ("right next to")."""
@@ -162,9 +194,10 @@ class Chunker:
             self._close()
         elif chunk.kind is Kind.RELATION:
             negated, self.negated = self.negated, False
-            self._emit(Chunk(Kind.RELATION, chunk.word, relation=None if negated else chunk.relation))
-            if chunk.word in ("on top", "its side", "in front", "in back"):
-                self._emit(Chunk(Kind.PRONOUN, "it"))
+            word, self.prefix = self.prefix + chunk.word, ""
+            self._emit(Chunk(Kind.RELATION, word, relation=None if negated else chunk.relation))
+            if chunk.word in IMPLIED:
+                self._emit(Chunk(Kind.PRONOUN, IMPLIED[chunk.word]))
             elif chunk.word == "side by side":
                 self._emit(Chunk(Kind.EACH_OTHER))
         elif chunk.kind is Kind.POSITION and self.negated:
@@ -191,6 +224,9 @@ class Chunker:
         if is_emoji(token):
             self._emoji(i, token)
             return i + 1
+        if word == "a" and self._word(i + 1) in ("little", "bit", "touch") and self._relation_at(i + 2):
+            self._close()
+            return i + 2
         for special in (self._camera, self._label, self._trailing_side, self._owners_side):
             after = special(i, word)
             if after:
@@ -221,7 +257,8 @@ class Chunker:
         if word != "from" or self._word(i + 1) not in _FROM:
             return 0
         self._close()
-        if any(c.word in kinds.EMERGING for c in self.chunks[-3:]):
+        if any(c.word in kinds.EMERGING for c in self.chunks[-3:]) and self._relation_at(i + 1):
+            self.prefix = "from "
             return i + 1
         self._emit(Chunk(Kind.ATTACH, "from"))
         return i + 3 if self._word(i + 2) == "of" else i + 2
@@ -286,7 +323,7 @@ class Chunker:
                     after += 1
                 if self._word(after) == "side":
                     after += 1
-                if not self._ends_phrase(after):
+                if not self._ends_phrase(after) and self._word(after) not in lex.POSTURES:
                     return 0
                 negated, self.negated = self.negated, False
                 self._emit(Chunk(Kind.RELATION, "owner's side", relation=None if negated else side))
@@ -330,6 +367,8 @@ class Chunker:
             self.negated = True
         elif word == "it's" and self._last().kind in (Kind.WITH, Kind.ATTACH) and not self.open:
             self.determiner = "its"
+        elif word in _ALONE and self._ends_phrase(i + 1):
+            self._emit(Chunk(Kind.PRONOUN, "one"))
         elif word in lex.DETERMINERS and not (word in ("her", "no") and self._ends_phrase(i + 1)):
             self._close()
             self.determiner = word
@@ -346,6 +385,10 @@ class Chunker:
             self._emit(Chunk(Kind.WITH, word))
         elif word in lex.BE_FORMS:
             self._emit(Chunk(Kind.VERB, word))
+        elif word == "can" and self.open and following not in ("be", "see", "have"):
+            return False  # "a trash can"
+        elif word in _COMPOUND_ENDS and self.has_noun and self.determiner in ("a", "an"):
+            return False  # "a hat stand"
         elif word in lex.POSTURES and not self._modifies(i):
             self._emit(Chunk(Kind.VERB, word))
         elif word == "by" and not self.open and self._last().word in lex.STANDING:
@@ -384,7 +427,11 @@ class Chunker:
             self._emit(Chunk(Kind.ATTACH, word))
         elif is_adverb(word) and self.has_noun:
             self._close()
-        elif is_adverb(self._word(i - 1)) and not self.open and word.endswith("s") and self._last().noun:
+        elif (
+            is_adverb(self._word(i - 1)) and not self.has_noun and not self.determiner and word.endswith("s")
+            and self._last().kind in (Kind.NOUN, Kind.SEPARATOR)
+        ):  # fmt: skip
+            self.open = []
             self._emit(Chunk(Kind.ATTACH, word))  # "the glove dramatically overshadows a pair of pliers"
         elif (word in lex.NUMERALS or word.isdigit()) and self.has_noun:
             self._close()

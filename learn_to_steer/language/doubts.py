@@ -21,14 +21,24 @@ _WEAK = frozenset(
     "beside by in between".split()
 ) | {"in between", "close to", "near to", "next to"}
 _ON = frozenset({"on", "onto", "upon", "over", "on top", "on top of"})
+_DOWN = frozenset({"on", "onto", "upon", "over"})
 _INSIDE_OF_THINGS = ("at the top of", "at top of", "at the bottom of", "at bottom of", "in the front of", "at the front of",
                      "in the back of", "at the back of", "in the rear of", "at the rear of")  # fmt: skip
 _LIMBS = frozenset(
     "hand hands arm arms foot feet leg legs head face finger fingers knee knees elbow elbows palm palms fist hair "
     "chin cheek tongue eyes".split()
 )
+# Media that are things as well: "a pencil in a cup", but "pencil on paper".
+_DRAWN = frozenset(
+    "painting watercolor watercolour drawing art artwork oil acrylic gouache ink pencil charcoal pastel pastels crayon "
+    "video book".split()
+)
+_CLOTHES = lex.WEARABLES - kinds.BODY - frozenset("umbrella backpack handle lid mask crown ring".split())
+_VIEWERS = frozenset("camera lens viewer viewers".split())
+_VEHICLES = frozenset("bus train plane airplane aeroplane subway tram metro flight".split())
 _SKY = frozenset("sky skies heavens horizon weather".split())
 _WEATHER = frozenset("rain snow wind breeze storm storms lightning sun air thunder snowfall rainfall".split())
+_NOUNS_TOO = lex.NOUN_LIKE_ADJECTIVES | frozenset("square oval light dark round".split())
 _TALL = re.compile(r"\d{3,}")
 
 
@@ -62,9 +72,13 @@ def _picture(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
         subject.head in ("canvas", "photo", "photograph", "picture") and not weak
     ):
         return f'"{subject.text}" is the picture, not a thing in it'
-    if other.head in lex.FRAMES - {"canvas"} or (other.head in lex.STYLE_WORDS):
+    pictured = other.head in lex.FRAMES and (
+        other.determiner not in ("a", "an") or not weak or said.word == "on"
+    )
+    if (pictured and other.head not in ("canvas", "page", "panel")) or other.head in lex.STYLE_WORDS:
         return f'"{other.text}" is the picture, not a thing in it'
-    if subject.head in lex.STYLE_WORDS or (weak and subject.head in kinds.TAGS - _drawn(said)):
+    drawn = subject.head in _DRAWN and (subject.determiner or other.determiner or said.word != "on")
+    if subject.head in lex.STYLE_WORDS or (weak and subject.head in kinds.TAGS and not drawn):
         return f'"{subject.text}" is a tag or a manner of drawing'
     if said.word in ("on", "onto", "upon") and (
         other.head in kinds.MEDIA or kinds.MEDIA & set(other.words[:1])
@@ -77,18 +91,21 @@ def _picture(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
     return ""
 
 
-def _drawn(said: Said) -> frozenset[str]:
-    """Pictures that hang as things: "a painting over a sofa"."""
-    hanging = frozenset("painting watercolor watercolour drawing art artwork".split())
-    return frozenset() if said.word in ("on", "onto", "upon") else hanging
-
-
 def _manner(statement: Statement) -> str:
     said = statement.said
     if said.word in _INSIDE_OF_THINGS:
         return f'"{said.word}" may mean a part of the thing'
+    subject, other = statement.subject, statement.object
+    if other.head in _VIEWERS and said.relation in (Relation.IN_FRONT_OF, Relation.BEHIND):
+        return f'"{said.word} the {other.head}" is where the picture is taken'
+    if said.word == "on" and other.head in _VEHICLES and subject.head in kinds.PEOPLE:
+        return f'"on the {other.head}" is inside it, not above it'
+    if said.word in ("over", "under", "beneath", "underneath") and {subject.head, other.head} <= _CLOTHES:
+        return f'"{subject.text} {said.word} {other.text}" is how it is worn'
     if statement.own:
         return f'"{statement.object.text}" is a part of the subject itself'
+    if said.word.startswith("from "):
+        return ""
     if said.verb in kinds.LOOKING and said.verb not in ("facing", "faces", "turned", "turning"):
         return f'"{said.verb} {said.word}" is where somebody looks'
     if said.verb in kinds.LOOKING and said.relation in (Relation.LEFT, Relation.RIGHT):
@@ -110,17 +127,25 @@ def _kinds(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
     weak = said.word in _WEAK or said.word in _ON
     sideways = said.relation is not None and said.relation.signs is not None and not weak
     for noun in (subject, other):
+        if noun is other and other.only_adjectives and not other.determiner and other.head not in _NOUNS_TOO:
+            return f'"{other.text}" names no thing'
         if _is_abstract(noun) and not (sideways and noun is subject):
             return f'"{noun.text}" may be nothing that can be seen'
     if not weak:
         return ""
     if subject.head in kinds.EVENTS or (said.relation is Relation.BETWEEN and subject.head in kinds.ABSTRACT):
         return f'"{subject.text}" happens, it has no place'
-    if subject.head in kinds.LIGHT or subject.head in _SKY or (subject.head in _WEATHER and said.word in _ON):
+    if (
+        subject.head in kinds.LIGHT
+        or subject.head in _SKY
+        or (subject.head in _WEATHER and said.word in _DOWN)
+    ):
         return f'"{subject.text}" is light or weather, not a thing'
     if other.head in _SKY and said.word not in ("under",):
         return f'"{other.text}" is light or weather, not a thing'
     on_body = other.head in kinds.BODY and not other.words[0].endswith("'s")
+    if said.word == "on" and subject.head in kinds.BODY and other.head in kinds.BODY:
+        return f'"{subject.text}" is a part of the body'
     if subject.head in _LIMBS and (on_body or (other.words and other.words[-1] in kinds.BODY)):
         return f'"{subject.text} {said.word} {other.text}" is a pose'
     return ""

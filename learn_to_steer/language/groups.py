@@ -54,9 +54,10 @@ class GroupReader:
             if all(c.word != "without" for c in self.chunks[i:j]):
                 phrase.attribute = other
             having = any(c.word in _HAVING for c in self.chunks[i:j])
-            i = self._after_attributes(j + 1, other, having)
+            wearing = any(c.word in ("wearing", "wears", "wore") for c in self.chunks[i:j])
+            i = self._after_attributes(j + 1, other, having, wearing)
 
-    def _after_attributes(self, i: int, first: NounPhrase, having: bool) -> int:
+    def _after_attributes(self, i: int, first: NounPhrase, having: bool, wearing: bool = False) -> int:
         """ "a tree with red leaves and yellow fruit": the index behind the attributes joined to `first`."""
         for _ in range(MAX_GROUP):
             j = i + 1
@@ -69,7 +70,7 @@ class GroupReader:
             second = self._at(j).noun
             if second is None:
                 return i
-            worn = {first.head, second.head} <= lex.WEARABLES
+            worn = {first.head, second.head} <= lex.WEARABLES or (wearing and second.head in lex.WEARABLES)
             bare = having and not second.determiner and second.words[0] not in lex.NUMERALS
             placed = self._at(j + 1).kind is Kind.POSITION or (
                 self._at(j + 1).kind is Kind.RELATION and self._at(j + 2).kind is Kind.PRONOUN
@@ -148,7 +149,8 @@ class GroupReader:
         chunk = self._at(i)
         if chunk.kind is not Kind.ATTACH:
             return False
-        return is_participle(chunk.word) or chunk.word in _HAVING or chunk.relation is not None
+        relative = self._at(i - 1).kind is Kind.WHICH  # "a sign that says ..."
+        return relative or is_participle(chunk.word) or chunk.word in _HAVING or chunk.relation is not None
 
 
 def is_setting(noun: NounPhrase, joints: set[str]) -> bool:

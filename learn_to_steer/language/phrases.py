@@ -101,7 +101,7 @@ def _phrase_table() -> dict[tuple[str, ...], Chunk | None]:
     for prep, whose, side in product(("to", "on", "at"), ("its", "his", "her", "their"), ("left", "right")):
         for tail in ("", " side", " hand side"):
             entries[f"{prep} {whose} {side}{tail}"] = Chunk(
-                Kind.RELATION, "its side", relation=SIDE_WORDS[side]
+                Kind.RELATION, f"{whose} side", relation=SIDE_WORDS[side]
             )
     entries |= dict.fromkeys(lex.IDIOMS)
     return {tuple(phrase.split()): chunk for phrase, chunk in entries.items()}

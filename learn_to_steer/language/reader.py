@@ -20,6 +20,7 @@ from .relations import Relation, combine, relation_of_offset
 from .words import NounPhrase
 
 _RECENT = 8
+_IN_PLACE = frozenset("in on at along through".split())
 _PARTS = frozenset("on above over under below beneath inside in behind in front of".split()) | {"in front of"}
 
 
@@ -55,6 +56,7 @@ class Reader(GroupReader):
         self.objects: list[NounPhrase] = []  # objects of the relation before, within the sentence
         self.recent: list[NounPhrase] = []  # the last few things named, for "her" and "him"
         self.setting: NounPhrase | None = None  # "a beach with ...": the beach
+        self.topic: list[NounPhrase] = []  # "behind it is a garden": what "it" goes on to mean
         self.whole: NounPhrase | None = None  # "a plate with a fork on the left": the plate
         self.reference: list[NounPhrase] = []  # "left of the house is a tree, to the right a car": the house
         self.placed: tuple[NounPhrase, tuple[int, int]] | None = None  # last "X on the left"
@@ -109,6 +111,8 @@ class Reader(GroupReader):
     def _setting_at(self, i: int, subject: NounPhrase) -> None:
         chunk, other = self._at(i), self._at(i + 1).noun
         if chunk.relation is not None and other is not None and subject.span != other.span:
+            if other.determiner in lex.POSSESSIVES and subject.attribute:
+                subject = subject.attribute
             key = (subject.span, chunk.relation, other.span)
             said = Said(chunk.relation, chunk.word)
             self.found.setdefault(key, Statement(subject, said, other, setting=True))
@@ -132,6 +136,7 @@ class Reader(GroupReader):
             return i
         phrases, _, end = self._group(i, as_subject=True)
         self._remember(phrases)
+        self.topic = []
         if self.whole and self._at(i - 1).kind in CONNECTORS and self._stands_aside(end):
             whole = self.whole
             self._new_clause([whole])
@@ -142,9 +147,10 @@ class Reader(GroupReader):
 
     def _stands_aside(self, i: int) -> bool:
         """Whether a place without an object follows: "and a knife on the right"."""
-        return self._at(i).kind is Kind.POSITION or (
-            self._at(i).kind is Kind.RELATION and self._at(i).word in ("on top", "in front", "in back")
-        )
+        if self._at(i).kind is Kind.RELATION:
+            ends = self._at(i + 1).kind in (Kind.STOP, *CONNECTORS)
+            return ends or self._at(i).word in ("on top", "in front", "in back")
+        return self._at(i).kind is Kind.POSITION
 
     def _more_about_subject(self, i: int) -> int:
         """ "..., holding a gun", "and sits on a sidewalk": the subject stays."""
@@ -247,6 +253,9 @@ class Reader(GroupReader):
             ends = self._at(j).kind in (Kind.STOP, *CONNECTORS)
             if described and ends and self._at(i - 1).noun is described and self._with_before(i - 1):
                 self._emit([described], said, self.subjects[-1:])  # "a girl with a castle behind"
+                self.whole = self.subjects[-1]
+            elif self._at(j).kind is Kind.WHICH and self.subjects:
+                return self._beside_which(j, said)
             return j
         signs = said[0].relation.signs if said[0].relation else None
         if (
@@ -256,10 +265,33 @@ class Reader(GroupReader):
             and _is_scene(said[0], after.noun)
         ):
             return self._place(i, j + 1, signs)
+        place = self._at(i - 1).noun
+        if (
+            said[0].word == "adjacent to"
+            and place
+            and place.head in lex.SCENERY
+            and self._at(i - 2).word in _IN_PLACE
+        ):
+            self._new_clause([place])  # "a kite in a field adjacent to a lake"
         return self._objects(i, j, said)
 
     def _with_before(self, i: int) -> bool:
-        return self._at(i - 1).kind is Kind.WITH
+        return self._at(i - 1).kind is Kind.WITH or (
+            self.whole is not None and self._at(i - 1).kind in CONNECTORS
+        )
+
+    def _beside_which(self, j: int, said: list[Said]) -> int:
+        """ "an elephant, to the left of which is a mouse"."""
+        at = self._skip(j + 1, Kind.VERB, Kind.EXISTS)
+        if self._at(at).kind is not Kind.NOUN:
+            return j
+        known = self.subjects
+        subjects, _, end = self._group(at, as_subject=True)
+        self._remember(subjects)
+        self._emit(subjects, said, known)
+        self._new_clause(subjects)
+        self.head = subjects
+        return end
 
     def _objects(self, i: int, j: int, said: list[Said]) -> int:
         """The relation at i with its objects from j on."""
@@ -288,6 +320,9 @@ class Reader(GroupReader):
             at = self._skip(end, Kind.SEPARATOR)
             if at > end and self._at(at).kind is Kind.EXISTS:
                 at, verb = at + 1, True
+        if not self.subjects and self._at(end).kind is Kind.RELATION and self._at(end + 1).kind is Kind.NOUN:
+            if self._at(end + 2).kind in (Kind.VERB, Kind.EXISTS):
+                at, verb = end + 3, True  # "left of the vase on the table is a cup"
         comma = self._at(end).kind is Kind.SEPARATOR
         if self._at(at).kind is not Kind.NOUN or not (at > end or not self.subjects):
             return 0
@@ -298,7 +333,7 @@ class Reader(GroupReader):
         self._remember(subjects)
         self._emit(subjects, said, objects)
         self._new_clause(subjects)
-        self.head, self.reference = subjects, objects
+        self.head, self.reference, self.topic = subjects, objects, objects
         return after
 
     def _state(self, i: int, said: list[Said], objects: list[NounPhrase]) -> None:
@@ -344,10 +379,10 @@ class Reader(GroupReader):
         described = subjects[-1].attribute
         if self.objects and subjects == self.head:
             self._emit(subjects, said, self._meant_object(word))
-        elif described and word in ("it", "them"):
+        elif described and (word in ("it", "them") or self._meant(word, subjects) == subjects[-1:]):
             self._emit([described], said, subjects[-1:])
-        elif described and self._meant(word, subjects) == subjects[-1:]:
-            self._emit([described], said, subjects[-1:])
+            if self._with_before(i - 1):
+                self.whole = subjects[-1]
         elif self.setting and word == "it":
             self._emit(subjects, said, [self.setting])
         elif self.antecedent or word in ("her", "him"):
@@ -359,28 +394,26 @@ class Reader(GroupReader):
         return j + 1
 
     def _meant_object(self, word: str) -> list[NounPhrase]:
-        return (
-            self._meant(word, self.objects)[-1:]
-            if word in ("it", "its side")
-            else self._meant(word, self.head)[-1:]
-        )
+        """The pronoun in "not left of a tree but right of it": the object before; a person may be meant too."""
+        return self._meant(word, self.objects if word == "it" else self.head)[-1:]
 
     def _behind_it(self, i: int, j: int, said: list[Said]) -> int:
         """ "..., behind it a surfboard", "behind her, white guns float"."""
         at = self._skip(j + 1, Kind.VERB, Kind.EXISTS, Kind.SEPARATOR)
         noun = self._at(at).noun
-        if noun is None or self._at(i).word in ("on top", "in front", "in back"):
+        verb = any(c.kind in (Kind.VERB, Kind.EXISTS) for c in self.chunks[j + 1 : at])
+        if noun is None or (self._at(i).word in ("on top", "in front", "in back") and not verb):
             return 0
         if at > j + 1 and self._at(at - 1).kind is Kind.SEPARATOR and self.subjects and not _has_start(noun):
             if self._at(at + 1).kind is not Kind.VERB:
                 return 0
-        known = self.head or self.subjects or self.antecedent
+        known = self.topic or self.head or self.subjects or self.antecedent
         meant = self._meant(self._at(j).word, known)[:2]
         subjects, _, after = self._group(at, as_subject=True)
         self._remember(subjects)
         self._emit(subjects, said, [n for n in meant if n not in subjects])
         self._new_clause(subjects)
-        self.head, self.reference = subjects, meant
+        self.head, self.reference, self.topic = subjects, meant, meant
         return after
 
     # -- rows and places in the picture --

@@ -80,6 +80,8 @@ def is_modifier(word: str) -> bool:
 
 def is_participle(word: str) -> bool:
     """Whether the lower-case word looks like "sitting" or "painted" and is neither a noun nor a colour."""
+    if word in lex.IRREGULAR_PARTICIPLES:
+        return True
     if word.endswith("ing"):
         return len(word) > 4 and word not in lex.ING_NOUNS
     return len(word) > 4 and word.endswith("ed") and word not in lex.ED_NOUNS and word not in lex.COLOURS

@@ -14,7 +14,7 @@ POSSESSIVES = _words("my your his her its our their")
 DETERMINERS = ARTICLES | POSSESSIVES | _words("this these those some any another each every no neither")
 NUMERALS = _words("one two three four five six seven eight nine ten eleven twelve several many few both")
 
-PRONOUNS = _words("it they them he she him it's he's she's they're itself")
+PRONOUNS = _words("it they them he she him it's he's she's they're itself himself herself themselves")
 # Pronouns that never stand for something drawn earlier in the prompt.
 EMPTY_PRONOUNS = _words("i we you me us i'm one ones something someone everything what")
 RELATIVE_PRONOUNS = _words("which who whom whose where that's")
@@ -32,15 +32,16 @@ POSTURES = _words(
     """
     sleeps jumps runs walks swims sit sits sat sitting seated stand stands stood standing lie lies lay
     laid lying laying rest rests rested resting hang hangs hung hanging float floats floated floating
-    hover hovers hovering fly flies flew flying perch perches perched perching lean leans leaning put
-    puts place places placed set located positioned situated parked mounted stacked seen shown found
-    kneel kneels kneeling crouching squatting balanced balancing suspended posing arranged displayed
-    jump leaps leap dances dance hides hide peeks peek peers emerges emerge rises rise grows grow drifts drift
-    glides glide soars soar crawls crawl climbs climb moves travels drives sails sail marches gathers naps
-    dozes gazes stares shines glows sings stretches spans extends towers looms dangles curls nestles nestled
+    hover hovers hovering fly flies flew flying perch perches perched perching lean leans leaning put puts
+    place places placed set located positioned situated parked mounted stacked seen shown found kneel
+    kneels kneeling crouching squatting balanced balancing suspended posing arranged displayed jump leaps
+    leap dances dance hides hide peeks peek peers emerges emerge rises rise grows grow drifts drift glides
+    glide soars soar crawls crawl climbs climb moves travels drives sails sail marches gathers naps dozes
+    gazes stares shines glows sings stretches spans extends towers looms dangles curls nestles nestled
     sprawls sprawled lounges relaxes meditates kneeled knelt squats balances bounces slept hovered jumped
-    leapt crouches crouch crouched perched slumped curled hid dwells waits stays overlooks overlooked
-    hidden visible can could appear will should would must has been do does
+    leapt crouches crouch crouched slumped curled hid dwells waits stays overlooks overlooked flows flow
+    flowed lurks lurk lurked blooms roams slithers burns hidden visible can could appear will should would
+    must has been do does
     """
 )
 STANDING = _words(
@@ -54,9 +55,9 @@ ATTACHING = _words(
     of from for at by into through across along during against around like as to toward towards via than
     about off out without has have had having wear wears hold holds ride rides eat eats carry carries
     watch watches chase chases play plays contains containing made showing shows depicting depicts
-    featuring features displaying displays illustrating portraying covers amid among amongst after
-    before per up down away together says say said read reads spells surrounds surround flanks flank
-    follows follow blocks gripping grips raises raise lifts touches reaches pulls pushes uses bears depict
+    featuring features displaying displays illustrating portraying covers amid among amongst after before
+    per up down away together says say said read reads spells surrounds surround flanks flank follows
+    follow blocks gripping grips raises raise lifts touches reaches pulls pushes uses bears depict
     overshadows dominates adorns decorates casts receives gives brings takes
     """
 )
@@ -78,8 +79,8 @@ AND_PHRASES = _phrases("and | or | plus | & | + | as well as | along with | toge
 CLAUSE_PHRASES = _phrases("while | but | whereas | whilst | then | and then | when")
 EXISTENTIAL_PHRASES = _phrases(
     """
-    there is | there are | there was | there were | there's | there | i see | i can see | we see | we
-    can see | you see | you can see | one can see | can be seen
+    there is | there are | there was | there were | there's | there | i see | i can see | we see | we can
+    see | you see | you can see | one can see | can be seen
     """
 )
 ON_TOP_PHRASES = _phrases("on top | on the top of it | on top of it")
@@ -96,31 +97,35 @@ IDIOMS = _phrases(
     average | below average | above ground | below ground | under water | below freezing | above sea level
     | below sea level | on top of that | on top of this | on top of the world | on top of things | next
     door | on all fours | under the weather | on the run | on the loose | on the hunt | on the prowl |
-    left behind | left over | behind closed doors | near and far | on and off | over the years | over the
-    course of | by far | on the job | in between takes | on the double | on the dot | over the counter |
-    over easy | over the limit | over budget | under the influence | under siege | under fire | under
-    threat | under wraps | under the radar | behind the times | behind the scene | above the law | close
-    to home | next to last | left and right | right and left | side to side | on either side | on both
-    sides | on each side | on all sides | on the inside | on the outside | on the whole | on the ground |
-    on the contrary | on the rise | on the mend | on the spot | on hand | on board | on air | on ice | on
-    time | on point | on guard | on patrol | on watch | on tiptoe | on tiptoes | on edge | on end | on its
-    side | on his side | on her side | on their sides | on purpose | on foot | on the way | on the phone |
-    on the go | on the move | on its own | on their own | on stage | on the other hand | on one hand | on
-    average | on holiday | over there | over time | all over | over and over | above all | under
-    construction | under attack | of course | under pressure | under control | under arrest | next to
-    nothing | behind the scenes | behind bars | in the background | in background | in the foreground | in
-    the distance | in the near future | right of way | left of center | left of centre | right of center |
-    right of centre | all right | at night | in the air | in mid air | in space | up close | upside down
+    left behind | left over | behind closed doors | near and far | on a roll | within reach | within arm's
+    reach | within sight | within walking distance | out of reach | on the market | behind enemy lines |
+    close to tears | close to death | close to nature | next to impossible | next to perfect | beside the
+    point | under one roof | under lock and key | under oath | between the lines | head over heels | over
+    the rainbow | on the warpath | on and off | over the years | over the course of | by far | on the job
+    | in between takes | on the double | on the dot | over the counter | over easy | over the limit | over
+    budget | under the influence | under siege | under fire | under threat | under wraps | under the radar
+    | behind the times | behind the scene | above the law | close to home | next to last | left and right
+    | right and left | side to side | on either side | on both sides | on each side | on all sides | on
+    the inside | on the outside | on the whole | on the ground | on the contrary | on the rise | on the
+    mend | on the spot | on hand | on board | on air | on ice | on time | on point | on guard | on patrol
+    | on watch | on tiptoe | on tiptoes | on edge | on end | on its side | on his side | on her side | on
+    their sides | on purpose | on foot | on the way | on the phone | on the go | on the move | on its own
+    | on their own | on stage | on the other hand | on one hand | on average | on holiday | over there |
+    over time | all over | over and over | above all | under construction | under attack | of course |
+    under pressure | under control | under arrest | next to nothing | behind the scenes | behind bars | in
+    the background | in background | in the foreground | in the distance | in the near future | right of
+    way | left of center | left of centre | right of center | right of centre | all right | at night | in
+    the air | in mid air | in space | up close | upside down
     """
 )
 ATTACHING_IDIOMS = _phrases(
     """
-    in the style of | in style of | in the manner of | in the shape of | in the form of | in the middle
-    of | in the center of | in the centre of | inspired by | because of | instead of | out of | made of
-    | made out of | all over the | on behalf of | on the edge of | on the edges of | on the surface of | on the outskirts of |
-    on the corner of | on the brim of | on the tip of | on the banks of | on the shore of | on the shores of |
-    on the cover of | on the verge of | on the brink of | on account of | under the guise of |
-    front of | over a period of
+    on the end of | at the end of | in the style of | in style of | in the manner of | in the shape of |
+    in the form of | in the middle of | in the center of | in the centre of | inspired by | because of |
+    instead of | out of | made of | made out of | all over the | on behalf of | on the edge of | on the
+    edges of | on the surface of | on the outskirts of | on the corner of | on the brim of | on the tip of
+    | on the banks of | on the shore of | on the shores of | on the cover of | on the verge of | on the
+    brink of | on account of | under the guise of | front of | over a period of
     """
 )
 
@@ -155,25 +160,25 @@ SCENERY = (
         """
     wall walls floor ground grass sidewalk pavement hill hillside island earth planet mars ceiling side
     sides day night morning evening afternoon weekend monday tuesday wednesday thursday friday saturday
-    sunday vacation trip walk internet tv screen duty own river shore coast highway left right top horizon corner corners bank banks edge
-    breeze wind sidewalks streets roads path trail track driveway runway shoreline lawn terrain soil landscape
-    seabed lakeside riverbank seaside beaches curb stage
-    bottom theme
+    sunday vacation trip walk internet tv screen duty own river shore coast highway left right top horizon
+    corner corners bank banks edge breeze wind sidewalks streets roads path trail track driveway runway
+    shoreline lawn terrain soil landscape seabed lakeside riverbank seaside beaches curb stage playground
+    battlefield market court pitch campus bottom theme
     """
     )
 )
 OVERHEAD = _words(
     """
-    sky skies stars moonlight sunlight sun light lights rain spotlight starlight snow heavens sunset sunrise
-    daylight shade shadow shadows
+    sky skies stars moonlight sunlight sun light lights rain spotlight starlight snow heavens sunset
+    sunrise daylight shade shadow shadows
     """
 )
 CONTAINERS = _words(
     """
-    box basket bowl cup mug bag cage jar bottle drawer bucket suitcase backpack vase pot bathtub tub
-    sink fridge refrigerator oven microwave crate barrel glass pan aquarium tank pocket envelope trunk
-    chest cabinet nest tin can carton bin basin pouch purse wallet handbag toolbox container cart
-    stroller pram dishwasher toaster teacup teapot
+    box basket bowl cup mug bag cage jar bottle drawer bucket suitcase backpack vase pot bathtub tub sink
+    fridge refrigerator oven microwave crate barrel glass pan aquarium tank pocket envelope trunk chest
+    cabinet nest tin can carton bin basin pouch purse wallet handbag toolbox container cart stroller pram
+    dishwasher toaster teacup teapot
     """
 )
 WEARABLES = _words(
@@ -181,7 +186,9 @@ WEARABLES = _words(
     hat cap scarf glasses sunglasses shirt t-shirt dress tie bow beard moustache mustache hair tail eyes
     ears horns wings collar coat jacket suit pants trousers skirt boots shoes gloves helmet mask crown
     necklace backpack stripes spots fur handle lid legs arms hands nose mouth face head teeth whiskers
-    umbrella sweater hoodie uniform jeans
+    umbrella apron robe robes cloak cape gown vest blouse veil socks shorts goggles armor armour belt
+    bracelet ring earrings headphones headband bandana turban visor wig mittens sandals sneakers heels
+    tuxedo kimono bonnet beret sweater hoodie uniform jeans
     """
 )
 PARTITIVES = _words(
@@ -192,16 +199,15 @@ PARTITIVES = _words(
 )
 STYLE_WORDS = _words(
     """
-    4k 8k 16k hd uhd hdr photorealistic hyperrealistic realistic cinematic bokeh hires highres
-    masterpiece
+    4k 8k 16k hd uhd hdr photorealistic hyperrealistic realistic cinematic bokeh hires highres masterpiece
     """
 )
 
 COLOURS = _words(
     """
-    red green blue yellow orange purple violet pink brown black white gray grey beige turquoise teal
-    cyan magenta gold golden silver maroon navy crimson scarlet tan ivory lavender indigo lime olive
-    coral colored coloured colorful colourful multicolored rainbow blond blonde
+    red green blue yellow orange purple violet pink brown black white gray grey beige turquoise teal cyan
+    magenta gold golden silver maroon navy crimson scarlet tan ivory lavender indigo lime olive coral
+    colored coloured colorful colourful multicolored rainbow blond blonde
     """
 )
 # Colours and materials that are nouns just as well ("an orange to the left of a glass").
@@ -225,20 +231,20 @@ ADJECTIVES = (
     hairy soft hard smooth rough bumpy wrinkled striped spotted dotted checkered checked plaid patterned
     floral old new young ancient modern vintage antique retro classic futuristic rustic elderly newborn
     happy sad angry sleepy tired hungry scared cute adorable pretty beautiful ugly handsome lovely funny
-    silly cheerful serious grumpy lazy playful friendly fierce wild tame domestic clean dirty dusty
-    muddy wet dry hot cold warm cool frozen fresh ripe rotten raw cooked fried baked juicy sweet sour
-    spicy tasty delicious empty full open broken cracked rusty shabby worn simple plain fancy elegant
-    ornate detailed realistic photorealistic cartoonish surreal abstract minimalist quick fast slow
-    strong weak brave lonely single double same different other second third first last whole half real
-    fake plush stuffed potted toy-like magical mystical mysterious scary spooky creepy weird strange odd
-    rare unusual normal typical ordinary regular traditional japanese chinese indian french italian
-    german american british african asian european mexican male female left right upper lower top middle
-    main lone high low nice good bad great perfect amazing stunning epic grand majestic royal mighty
-    noble sturdy cozy comfortable luxurious expensive cheap electric electronic digital portable
-    mechanical steampunk medieval gothic victorian sunny cloudy rainy snowy stormy foggy misty windy icy
-    leafy grassy sandy rocky mossy wooly woolly chubby skinny plump bald bearded curly spiky fiery
-    glowing sparkling gleaming glittering smiling laughing gray-haired very quite really extremely super
-    ultra highly slightly quiet loud calm stylish sleek chunky bulky slender lush vibrant
+    silly cheerful serious grumpy lazy playful friendly fierce wild tame domestic clean dirty dusty muddy
+    wet dry hot cold warm cool frozen fresh ripe rotten raw cooked fried baked juicy sweet sour spicy
+    tasty delicious empty full open broken cracked rusty shabby worn simple plain fancy elegant ornate
+    detailed realistic photorealistic cartoonish surreal abstract minimalist quick fast slow strong weak
+    brave lonely single double same different other second third first last whole half real fake plush
+    stuffed potted toy-like magical mystical mysterious scary spooky creepy weird strange odd rare unusual
+    normal typical ordinary regular traditional japanese chinese indian french italian german american
+    british african asian european mexican male female left right upper lower top middle main lone high
+    low nice good bad great perfect amazing stunning epic grand majestic royal mighty noble sturdy cozy
+    comfortable luxurious expensive cheap electric electronic digital portable mechanical steampunk
+    medieval gothic victorian sunny cloudy rainy snowy stormy foggy misty windy icy leafy grassy sandy
+    rocky mossy wooly woolly chubby skinny plump bald bearded curly spiky fiery glowing sparkling gleaming
+    glittering smiling laughing gray-haired very quite really extremely super ultra highly slightly quiet
+    loud calm stylish sleek chunky bulky slender lush vibrant
     """
     )
 )
@@ -246,33 +252,36 @@ ADJECTIVES = (
 COMPOUNDS = frozenset(
     _phrases(
         """
-    hot dog | potted plant | dining table | dining room | living room | parking meter | washing machine
-    | sewing machine | swimming pool | frying pan | shopping cart | shopping bag | rocking chair |
-    rocking horse | running shoe | running shoes | sleeping bag | cutting board | ironing board | baking
-    tray | fishing rod | fishing boat | walking stick | sailing boat | sailing ship | flying saucer |
-    racing car | boxing glove | vending machine | mixing bowl | drinking glass | light bulb | light
-    switch | lighthouse | stuffed animal | stuffed bear | polar bear | black bear | brown bear | red
-    panda | golden retriever | great dane | high chair | high heel | high heels | rubber duck | rubber
-    band | paper plane | paper airplane | paper clip | paper towel | wild boar | sweet potato | green
-    bean | green beans | grand piano | electric guitar | electric fan | orange juice | glass bottle |
-    blue jay | french fries | french horn | fried egg | fried rice | metal detector | french bulldog |
-    orange tree | olive tree | olive oil | lime tree | gold fish | gold bar | gold medal | silver fish |
-    light saber | hard drive | hard hat | short pants | full moon | big wheel | first aid kit | square
-    root | cotton candy | leather jacket | coral reef | deep fryer | flat screen | sweet corn | ice
-    cream | rolling pin | spinning wheel | white house | blackboard | whiteboard | steel drum | iron man
-    | digital clock | digital camera | rice cooker
+    hot dog | potted plant | dining table | dining room | living room | parking meter | washing machine |
+    sewing machine | swimming pool | frying pan | shopping cart | shopping bag | rocking chair | rocking
+    horse | running shoe | running shoes | sleeping bag | cutting board | ironing board | baking tray |
+    fishing rod | fishing boat | walking stick | sailing boat | sailing ship | flying saucer | racing car
+    | boxing glove | vending machine | mixing bowl | drinking glass | light bulb | light switch |
+    lighthouse | stuffed animal | stuffed bear | polar bear | black bear | brown bear | red panda | golden
+    retriever | great dane | high chair | high heel | high heels | rubber duck | rubber band | paper plane
+    | paper airplane | paper clip | paper towel | wild boar | sweet potato | green bean | green beans |
+    grand piano | electric guitar | electric fan | orange juice | glass bottle | blue jay | french fries |
+    french horn | fried egg | fried rice | metal detector | french bulldog | orange tree | olive tree |
+    olive oil | lime tree | gold fish | gold bar | gold medal | silver fish | light saber | hard drive |
+    hard hat | short pants | full moon | big wheel | first aid kit | square root | cotton candy | leather
+    jacket | coral reef | deep fryer | flat screen | sweet corn | ice cream | rolling pin | spinning wheel
+    | white house | blackboard | whiteboard | steel drum | iron man | digital clock | digital camera |
+    rice cooker
     """
     )
 )
 
+IRREGULAR_PARTICIPLES = _words(
+    "written drawn shown worn torn thrown blown grown sewn woven bound built hung strung slung spun stuck swept lit cast"
+)
 # Endings that make a modifier or a verb, and the nouns that merely end so.
 ING_NOUNS = _words(
     """
     painting building ring king ceiling earring string wing swing clothing duckling sibling pudding
-    wedding awning railing evening morning thing spring sling icing drawing dumpling gosling herring
-    ping sting viking bing boing filling frosting lightning siding stocking seedling sapling bowling
-    handwriting carving engraving plaything something everything nothing anything rendering being
-    wording ding bling sterling starling darling sing bring
+    wedding awning railing evening morning thing spring sling icing drawing dumpling gosling herring ping
+    sting viking bing boing filling frosting lightning siding stocking seedling sapling bowling
+    handwriting carving engraving plaything something everything nothing anything rendering being wording
+    ding bling sterling starling darling sing bring
     """
 )
 ED_NOUNS = _words(
