@@ -280,6 +280,9 @@ class Chunker:
             return 0
         mark = self._mark(k)
         bare = k == j + 1
+        if not bare and mark in lex.ARTICLES:
+            self._emit(Chunk(Kind.POSITION, "label", position=_PLACE_NAMES[place]))
+            return k
         if mark == ":" or (mark in _SHOWING and not bare) or (
             mark == "," and bare and self._word(k + 1) in lex.DETERMINERS
         ):  # fmt: skip
@@ -379,6 +382,8 @@ class Chunker:
             self._emit(Chunk(Kind.PRONOUN, _PERSONAL.get(word, "it")))
         elif word in lex.EMPTY_PRONOUNS and word not in lex.NUMERALS:
             self._emit(Chunk(Kind.PRONOUN, "one"))
+        elif word == "whose":
+            self._emit(Chunk(Kind.ATTACH, word))
         elif word in lex.RELATIVE_PRONOUNS:
             self._emit(Chunk(Kind.WHICH, word))
         elif word == "with":
@@ -411,11 +416,26 @@ class Chunker:
 
     def _modifies(self, i: int) -> bool:
         """Whether a verb form at i stands before its noun ("a flying bird") rather than after it."""
+        if self._word(i) in lex.TRANSITIVE and not self.determiner and not self.open:
+            return False
         if self._ends_phrase(i + 1):
             return False
         if self.determiner or self.open:
             return not self.has_noun
         return self._last().kind not in (Kind.NOUN, Kind.VERB, Kind.WHICH, Kind.PRONOUN) or not self.chunks
+
+    def _is_unknown_verb(self, i: int, word: str) -> bool:
+        """ "a chef stirs a pot": after a noun with its article, a word in -s before a new article is a verb."""
+        if (
+            not self.has_noun
+            or not word.endswith("s")
+            or word.endswith(("ss", "us", "is", "as", "ens", "'s"))
+        ):
+            return False
+        following = self._word(i + 1)
+        if following in lex.DETERMINERS:
+            return bool(self.determiner)
+        return self.determiner in ("a", "an") and self._relation_at(i + 1)
 
     def _content_word(self, i: int, token: Token) -> None:
         word = token.word
@@ -424,6 +444,8 @@ class Chunker:
             and f"{word} {self._word(i + 1)}" not in lex.COMPOUNDS
             and not self._modifies(i)
         ):
+            self._emit(Chunk(Kind.ATTACH, word))
+        elif self._is_unknown_verb(i, word):
             self._emit(Chunk(Kind.ATTACH, word))
         elif is_adverb(word) and self.has_noun:
             self._close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .chunker import TEXT
 from .lexicons import english as lex
 from .phrases import Chunk, Kind
 from .words import NounPhrase, is_participle
@@ -9,6 +10,7 @@ from .words import NounPhrase, is_participle
 # More coordinated nouns than this are not one group; keeps subjects x objects and list look-ahead bounded.
 MAX_GROUP = 8
 CONNECTORS = (Kind.SEPARATOR, Kind.AND)
+_OPENING = frozenset("as before after during than for like out off per".split())
 _END = Chunk(Kind.STOP)
 _HAVING = frozenset("with wearing wears holding holds has have having carrying carries".split())
 
@@ -51,7 +53,7 @@ class GroupReader:
                 return phrase, i
             if self._at(j - 1).relation is not None:
                 self._setting_at(j - 1, phrase)
-            if all(c.word != "without" for c in self.chunks[i:j]):
+            if all(c.word != "without" for c in self.chunks[i:j]) and TEXT not in other.words:
                 phrase.attribute = other
             having = any(c.word in _HAVING for c in self.chunks[i:j])
             wearing = any(c.word in ("wearing", "wears", "wore") for c in self.chunks[i:j])
@@ -105,6 +107,8 @@ class GroupReader:
         """Index of the next noun of the list whose joint stands at i, or -1 where the list has ended."""
         first = phrases[0]
         if self._at(i).kind is Kind.AND:
+            if first.attribute and as_subject and self._on_ones_own(i + 2):
+                return -1
             return i + 1 if self._at(i + 1).kind is Kind.NOUN else -1
         if self._at(i).kind is not Kind.SEPARATOR or self._at(i).word != ",":
             return -1
@@ -126,6 +130,13 @@ class GroupReader:
             if self._at(j).kind not in CONNECTORS:
                 return -1
         return -1
+
+    def _on_ones_own(self, i: int) -> bool:
+        """Whether "on his shoulder" follows at i: what stands before belongs to somebody named before."""
+        place = self._at(i + 1).noun
+        return (
+            (self._at(i).relation is not None) and place is not None and place.determiner in lex.POSSESSIVES
+        )
 
     def _ordered(self, i: int) -> tuple[list[NounPhrase], int]:
         """A list of things in a row from i, with or without articles -> (phrases, next index)."""
@@ -149,8 +160,12 @@ class GroupReader:
         chunk = self._at(i)
         if chunk.kind is not Kind.ATTACH:
             return False
-        relative = self._at(i - 1).kind is Kind.WHICH  # "a sign that says ..."
-        return relative or is_participle(chunk.word) or chunk.word in _HAVING or chunk.relation is not None
+        if self._at(i - 1).kind in (
+            Kind.WHICH,
+            *CONNECTORS,
+        ):  # "a sign that says ...", "a glove, ..., hides a coin"
+            return chunk.word not in _OPENING
+        return is_participle(chunk.word) or chunk.word in _HAVING or chunk.relation is not None
 
 
 def is_setting(noun: NounPhrase, joints: set[str]) -> bool:

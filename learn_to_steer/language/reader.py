@@ -19,7 +19,7 @@ from .phrases import Chunk, Kind
 from .relations import Relation, combine, relation_of_offset
 from .words import NounPhrase
 
-_RECENT = 8
+_RECENT = 24
 _IN_PLACE = frozenset("in on at along through".split())
 _PARTS = frozenset("on above over under below beneath inside in behind in front of".split()) | {"in front of"}
 
@@ -54,6 +54,7 @@ class Reader(GroupReader):
         self.head: list[NounPhrase] = []  # subjects of the relation before, within the clause
         self.antecedent: list[NounPhrase] = []  # subjects of the clause before: what "it" means
         self.objects: list[NounPhrase] = []  # objects of the relation before, within the sentence
+        self.pair: list[NounPhrase] = []  # both sides of the relation before, for "them"
         self.recent: list[NounPhrase] = []  # the last few things named, for "her" and "him"
         self.setting: NounPhrase | None = None  # "a beach with ...": the beach
         self.topic: list[NounPhrase] = []  # "behind it is a garden": what "it" goes on to mean
@@ -77,8 +78,8 @@ class Reader(GroupReader):
                 i = self._order(i)
             elif kind in CONNECTORS:
                 i = self._connector(i)
-            elif self._describes_before(i) and self.subjects and self._at(i + 1).noun:
-                i = self._more_about_subject(i)
+            elif kind is Kind.ATTACH and self.subjects and self._at(self._skip(i, Kind.ATTACH)).noun:
+                i = self._more_about_subject(i) if self._describes_before(i) else i + 1
             else:
                 if kind in (Kind.STOP, Kind.EXISTS):
                     self._new_clause([])
@@ -107,6 +108,8 @@ class Reader(GroupReader):
                     if one.relation is not None and subject.span != other.span:
                         key = (subject.span, one.relation, other.span)
                         self.found.setdefault(key, Statement(subject, one, other, own))
+        if subjects and objects:
+            self.pair = [subjects[0], objects[-1]]
 
     def _setting_at(self, i: int, subject: NounPhrase) -> None:
         chunk, other = self._at(i), self._at(i + 1).noun
@@ -142,6 +145,19 @@ class Reader(GroupReader):
             self._new_clause([whole])
             whole.attribute = phrases[-1]
             return end
+        owner = (self.head or self.subjects)[-1:]
+        if (
+            owner
+            and self._at(i - 1).kind is Kind.AND
+            and owner[0].attribute
+            and not phrases[-1].attribute
+            and self._on_ones_own(end)
+        ):
+            owner[0].attribute = phrases[
+                -1
+            ]  # "a wizard with a staff in his hand and a raven on his shoulder"
+            self.subjects = self.head = owner
+            return end
         self._new_clause(phrases)
         return end
 
@@ -155,9 +171,10 @@ class Reader(GroupReader):
     def _more_about_subject(self, i: int) -> int:
         """ "..., holding a gun", "and sits on a sidewalk": the subject stays."""
         subjects = self.head or self.subjects
-        if self._at(i).relation is not None:
-            self._setting_at(i, subjects[-1])
-        phrase, end = self._phrase(i + 1, as_subject=True)
+        i = self._skip(i, Kind.ATTACH)
+        if self._at(i - 1).relation is not None:
+            self._setting_at(i - 1, subjects[-1])
+        phrase, end = self._phrase(i, as_subject=True)
         self._remember([phrase])
         end = self._after_attributes(end, phrase, True)
         subjects[-1].attribute = phrase
@@ -184,7 +201,7 @@ class Reader(GroupReader):
             plural = known and (
                 len(known) > 1 or known[-1].head.endswith("s") or known[-1].words[0] in lex.NUMERALS
             )
-            return known if plural else []
+            return known if plural else self.pair
         elif known and known[-1].head in kinds.PEOPLE:
             for noun in reversed(self.recent):
                 if noun.head not in kinds.PEOPLE and noun not in self.subjects:
@@ -201,7 +218,21 @@ class Reader(GroupReader):
         which = any(self.chunks[m].kind is Kind.WHICH for m in range(j, k))
         if self._at(k).kind in (Kind.RELATION, Kind.POSITION) and not (only_comma and which) and self.head:
             self.subjects = self.head
+        if only_comma and self._at(j).kind is Kind.VERB and self._at(k).kind is Kind.RELATION:
+            self._back_to_somebody()
         return j
+
+    def _back_to_somebody(self) -> None:
+        """ "a girl, long hair, sitting on a bench": what sits is the girl."""
+        current = (self.head or self.subjects)[-1:]
+        if not current or current[0].determiner or current[0].head in kinds.PEOPLE | kinds.ANIMALS:
+            return
+        if current[0].head not in kinds.BODY | lex.WEARABLES | kinds.TAGS | {"solo"}:
+            return
+        for noun in reversed(self.recent):
+            if noun.head in kinds.PEOPLE | kinds.ANIMALS:
+                self.subjects = self.head = [noun]
+                return
 
     # -- relations --
 
@@ -320,7 +351,8 @@ class Reader(GroupReader):
             at = self._skip(end, Kind.SEPARATOR)
             if at > end and self._at(at).kind is Kind.EXISTS:
                 at, verb = at + 1, True
-        if not self.subjects and self._at(end).kind is Kind.RELATION and self._at(end + 1).kind is Kind.NOUN:
+        further = self._at(end).kind is Kind.RELATION and self._at(end + 1).kind is Kind.NOUN
+        if not self.subjects and further and said[0].word not in ("on", "in"):
             if self._at(end + 2).kind in (Kind.VERB, Kind.EXISTS):
                 at, verb = end + 3, True  # "left of the vase on the table is a cup"
         comma = self._at(end).kind is Kind.SEPARATOR
@@ -348,6 +380,7 @@ class Reader(GroupReader):
             self._emit([described], said, objects[:1])
             return
         part = first.determiner == "the" and main.determiner != "the" and said[0].word in _PARTS
+        part = part or main.head in lex.SCENERY
         if (
             described
             and touching
@@ -379,7 +412,11 @@ class Reader(GroupReader):
         described = subjects[-1].attribute
         if self.objects and subjects == self.head:
             self._emit(subjects, said, self._meant_object(word))
-        elif described and (word in ("it", "them") or self._meant(word, subjects) == subjects[-1:]):
+        elif (
+            described
+            and (self._with_before(i - 1) or described.determiner != "the")
+            and (word in ("it", "them") or self._meant(word, subjects) == subjects[-1:])
+        ):
             self._emit([described], said, subjects[-1:])
             if self._with_before(i - 1):
                 self.whole = subjects[-1]

@@ -30,18 +30,21 @@ NO_THINGS = _words(
 BE_FORMS = _words("is are was were be been being am 's remains appears seems feels looks")
 POSTURES = _words(
     """
-    sleeps jumps runs walks swims sit sits sat sitting seated stand stands stood standing lie lies lay
-    laid lying laying rest rests rested resting hang hangs hung hanging float floats floated floating
-    hover hovers hovering fly flies flew flying perch perches perched perching lean leans leaning put puts
-    place places placed set located positioned situated parked mounted stacked seen shown found kneel
-    kneels kneeling crouching squatting balanced balancing suspended posing arranged displayed jump leaps
-    leap dances dance hides hide peeks peek peers emerges emerge rises rise grows grow drifts drift glides
-    glide soars soar crawls crawl climbs climb moves travels drives sails sail marches gathers naps dozes
-    gazes stares shines glows sings stretches spans extends towers looms dangles curls nestles nestled
-    sprawls sprawled lounges relaxes meditates kneeled knelt squats balances bounces slept hovered jumped
-    leapt crouches crouch crouched slumped curled hid dwells waits stays overlooks overlooked flows flow
-    flowed lurks lurk lurked blooms roams slithers burns hidden visible can could appear will should would
-    must has been do does
+    graze grazes roosts basks bathes paddles strolls stroll wanders prowls trots gallops howls barks roars
+    purrs yawns snores snoozes cuddles huddles clings crackles flickers shimmers shimmer twinkle twinkles
+    gleams sparkles smolders billows billow cascades cascade trickles drips spills beckons sleeps jumps
+    runs walks swims sit sits sat sitting seated stand stands stood standing lie lies lay laid lying
+    laying rest rests rested resting hang hangs hung hanging float floats floated floating hover hovers
+    hovering fly flies flew flying perch perches perched perching lean leans leaning put puts place places
+    placed set located positioned situated parked mounted stacked seen shown found kneel kneels kneeling
+    crouching squatting balanced balancing suspended posing arranged displayed jump leaps leap dances
+    dance hides hide peeks peek peers emerges emerge rises rise grows grow drifts drift glides glide soars
+    soar crawls crawl climbs climb moves travels drives sails sail marches gathers naps dozes gazes stares
+    shines glows sings stretches spans extends towers looms dangles curls nestles nestled sprawls sprawled
+    lounges relaxes meditates kneeled knelt squats balances bounces slept hovered jumped leapt crouches
+    crouch crouched slumped curled hid dwells waits stays overlooks overlooked flows flow flowed lurks
+    lurk lurked blooms roams slithers burns hidden visible can could appear will should would must has
+    been do does
     """
 )
 STANDING = _words(
@@ -271,6 +274,17 @@ COMPOUNDS = frozenset(
     )
 )
 
+# Participles that take an object of their own: "a friend, roasting marshmallows".
+TRANSITIVE = _words(
+    """
+    wearing holding carrying eating drinking reading riding playing chasing watching roasting cooking
+    making using having throwing catching kicking pulling pushing waving giving taking feeding cutting
+    selling buying surrounding containing showing featuring facing crossing hugging kissing petting
+    licking biting chewing grabbing gripping clutching lifting hitting fighting hunting herding milking
+    shearing stirring pouring baking grilling frying smoking brushing washing cleaning fixing repairing
+    building casting wielding swinging drawing
+    """
+)
 IRREGULAR_PARTICIPLES = _words(
     "written drawn shown worn torn thrown blown grown sewn woven bound built hung strung slung spun stuck swept lit cast"
 )
