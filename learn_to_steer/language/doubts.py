@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 
-from .chunker import TEXT
+from .discourse import Said, Statement
 from .lexicons import english as lex
 from .lexicons import english_kinds as kinds
-from .reader import Said, Statement
+from .matching import TEXT
 from .relations import Relation
 from .words import NounPhrase
 
@@ -35,11 +35,12 @@ _DRAWN = frozenset(
 )
 _CLOTHES = lex.WEARABLES - kinds.BODY - frozenset("umbrella backpack handle lid mask crown ring".split())
 _VIEWERS = frozenset("camera lens viewer viewers".split())
+_DEVICES = frozenset("phone cellphone smartphone telephone laptop computer tablet radio microphone".split())
 _VEHICLES = frozenset("bus train plane airplane aeroplane subway tram metro flight".split())
 _SKY = frozenset("sky skies heavens horizon weather".split())
 _WEATHER = frozenset("rain snow wind breeze storm storms lightning sun air thunder snowfall rainfall".split())
 _NOUNS_TOO = lex.NOUN_LIKE_ADJECTIVES | frozenset("square oval light dark round".split())
-_TALL = re.compile(r"\d{3,}")
+_MANY = re.compile(r"\d{2,}")
 
 
 def is_denied(statement: Statement) -> bool:
@@ -57,7 +58,7 @@ def doubt(text: str, statement: Statement) -> str:
     """
     subject, said, other = statement.subject, statement.said, statement.object
     if statement.setting:
-        return f'"{said.word} the {other.head}" may only be the setting'
+        return f'"{said.word} {other.text}" may only be the setting'
     for noun in (subject, other):
         if TEXT in noun.words:
             return "quoted text is no thing of the scene"
@@ -98,6 +99,8 @@ def _manner(statement: Statement) -> str:
     subject, other = statement.subject, statement.object
     if other.head in _VIEWERS and said.relation in (Relation.IN_FRONT_OF, Relation.BEHIND):
         return f'"{said.word} the {other.head}" is where the picture is taken'
+    if said.word == "on" and other.head in _DEVICES and subject.head in kinds.PEOPLE:
+        return f'"on the {other.head}" is using it, not above it'
     if said.word == "on" and other.head in _VEHICLES and subject.head in kinds.PEOPLE:
         return f'"on the {other.head}" is inside it, not above it'
     if said.word in ("over", "under", "beneath", "underneath") and {subject.head, other.head} <= _CLOTHES:
@@ -129,6 +132,8 @@ def _kinds(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
     for noun in (subject, other):
         if noun is other and other.only_adjectives and not other.determiner and other.head not in _NOUNS_TOO:
             return f'"{other.text}" names no thing'
+        if noun is other and weak and noun.words[-1] in kinds.ABSTRACT and noun.text.islower():
+            return f'"{noun.text}" may be nothing that can be seen'
         if _is_abstract(noun) and not (sideways and noun is subject):
             return f'"{noun.text}" may be nothing that can be seen'
     if not weak:
@@ -144,6 +149,9 @@ def _kinds(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
     if other.head in _SKY and said.word not in ("under",):
         return f'"{other.text}" is light or weather, not a thing'
     on_body = other.head in kinds.BODY and not other.words[0].endswith("'s")
+    bare = not subject.determiner and not other.determiner
+    if bare and (subject.head in _LIMBS or (said.word == "over" and other.head in kinds.BODY)):
+        return f'"{subject.text} {said.word} {other.text}" is a pose'
     if said.word == "on" and subject.head in kinds.BODY and other.head in kinds.BODY:
         return f'"{subject.text}" is a part of the body'
     if subject.head in _LIMBS and (on_body or (other.words and other.words[-1] in kinds.BODY)):
@@ -156,7 +164,7 @@ def _measure(said: Said, other: NounPhrase) -> str:
     numeral = first in lex.NUMERALS or first[0].isdigit()
     if said.word not in _WEAK and said.word not in _ON:
         return ""
-    if numeral and (other.head in kinds.UNITS or _TALL.fullmatch(first)):
+    if numeral and (other.head in kinds.UNITS or (not other.determiner and _MANY.fullmatch(first))):
         return f'"{said.word} {other.text}" is a measure'
     if numeral and len(other.words) > 1 and other.words[1].endswith("ing"):
         return f'"{said.word} {first}" is a measure'

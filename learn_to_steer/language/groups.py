@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .chunker import TEXT
 from .lexicons import english as lex
+from .matching import TEXT
 from .phrases import Chunk, Kind
 from .words import NounPhrase, is_participle
 

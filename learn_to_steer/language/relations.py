@@ -109,8 +109,10 @@ CORNER_WORDS: dict[str, Relation] = {
 }
 
 _FIXED_PHRASES: dict[Relation, tuple[str, ...]] = {
-    Relation.LEFT: ("left to", "left from", "to the left from", "leftward of", "leftwards of", "left side of", "left hand side of"),
-    Relation.RIGHT: ("right to", "right from", "to the right from", "rightward of", "rightwards of", "right side of", "right hand side of"),
+    Relation.LEFT: ("left to", "left from", "to the left from", "leftward of", "leftwards of",
+                    "left side of", "left hand side of"),
+    Relation.RIGHT: ("right to", "right from", "to the right from", "rightward of", "rightwards of",
+                     "right side of", "right hand side of"),
     Relation.ABOVE: ("above", "above of", "over", "atop", "atop of", "on", "onto", "upon", "over top of",
                      "on top of", "on the top of", "on top side of", "on the top side of", "at the top of",
                      "at top of"),

@@ -11,23 +11,24 @@ def _words(text: str) -> frozenset[str]:
 # What cannot be seen, so that nothing lies left of, on or over it.
 ABSTRACT = _words(
     """
-    reach distance range past warpath spell curse streak leash lockdown break breaks probe collapse
-    extinction tears coffee-break lunch dinner breakfast supper brunch drinks elements ravages jobs meals
-    shifts autopsy binge spectrum decade decades century centuries millennium midnight noon disposal trend
-    trends kindness warranty airs ability absence abuse accident account advantage adventure advice age
-    agenda agreement air alert ambition anger anniversary anxiety appeal approach approval arrest attack
-    attempt attention attitude authority autopilot average bail balance bankruptcy basis beat beauty
-    behalf behavior belief benefit bias blame bliss brand budget business buzz call campaign capacity care
-    career case cause caution chance change chaos charge charm choice circumstance circumstances class
+    crush role roles zoom handstand ruling hold custody grasp claim stance remark effect effects reach
+    distance range past warpath spell curse streak leash lockdown break breaks probe collapse extinction
+    tears coffee-break lunch dinner breakfast supper brunch drinks elements ravages jobs meals shifts
+    autopsy binge spectrum decade decades century centuries millennium midnight noon disposal trend trends
+    kindness warranty airs ability absence abuse accident account advantage adventure advice age agenda
+    agreement air alert ambition anger anniversary anxiety appeal approach approval arrest attack attempt
+    attention attitude authority autopilot average bail balance bankruptcy basis beat beauty behalf
+    behavior belief benefit bias blame bliss brand budget business buzz call campaign capacity care career
+    case cause caution chance change chaos charge charm choice circumstance circumstances class
     cleanliness climate comfort command commission concept concern condition confidence conflict
     consequence context contract contrast control cost courage course craftmanship creation creativity
     credit crime crisis cruise culture curiosity currency custom damage danger dark darkness data date
     daylight deal death debate debt deception decision default defense degree delay delight demand
     democracy depth depths desire despair destiny development diet difference difficulty dignity dimension
     dimensions direction disaster discipline discount disguise dispute distress diversity divorce doubt
-    dream dreams drugs dusk duty dynamics ease echo economy edge education effect effort ego elegance
-    emergency emotion emotions emphasis encore energy enjoyment entertainment equality eternity evidence
-    evil evolution examination example excellence excitement existence expectation expectations expedition
+    dream dreams drugs dusk duty dynamics ease echo economy edge education effort ego elegance emergency
+    emotion emotions emphasis encore energy enjoyment entertainment equality eternity evidence evil
+    evolution examination example excellence excitement existence expectation expectations expedition
     expense experience experiment extent faith fame fantasy fashion fate fear feeling fiction fitness flow
     focus fool force fortune freedom freezing frequency friendship fun function fury future gender
     generation glory goal good grace gravity grief growth guarantee guidance guilt habit happiness harmony
@@ -87,15 +88,16 @@ ABSTRACT_ENDING_THINGS = _words(
 # What happens and what holds between two: "a game between", "a battle over", "a kiss between".
 EVENTS = _words(
     """
-    affair agreement alliance argument balance ballet battle bond boundary brawl chase chess clash
-    collaboration collision communication comparison competition conflict confrontation connection contest
-    contrast conversation cooperation crossover dance date deal debate dialog dialogue difference
+    mix mixture blend cross hybrid combination fusion crossbreed medley middle ground halfway compromise
+    choice gap affair agreement alliance argument balance ballet battle bond boundary brawl chase chess
+    clash collaboration collision communication comparison competition conflict confrontation connection
+    contest contrast conversation cooperation crossover dance date deal debate dialog dialogue difference
     discussion dispute distinction division duel embrace encounter exchange explosion-scene face-off feud
-    fight fights friendship game games gap grudge handshake harmony hug interaction interview interplay
-    kiss link love marriage match matches meeting merger mix negotiation partnership party peace
-    performance play quarrel race rally relation relations relationship rivalry romance scuffle showdown
-    skirmish similarity soccer struggle summit talk tango tension tournament transition treaty truce
-    tug-of-war understanding union victory war wars wedding wrestling wrestle
+    fight fights friendship game games grudge handshake harmony hug interaction interview interplay kiss
+    link love marriage match matches meeting merger negotiation partnership party peace performance play
+    quarrel race rally relation relations relationship rivalry romance scuffle showdown skirmish
+    similarity soccer struggle summit talk tango tension tournament transition treaty truce tug-of-war
+    understanding union victory war wars wedding wrestling wrestle
     """
 )
 # Light, weather in the sky and what has no place of its own.
@@ -111,14 +113,15 @@ LIGHT = _words(
 # Signs on a surface: "a mug with a picture on it", "text on a shirt".
 PRINTS = _words(
     """
-    picture pictures image images photo photos logo logos print prints pattern patterns text texts letter
-    letters lettering number numbers numeral word words writing calligraphy inscription slogan emblem
-    symbol symbols label labels tattoo tattoos drawing drawings design designs motif motifs graphic
-    graphics graffiti decal decals sticker stickers signature title titles caption captions name names
-    message messages quote date phrase phrases sentence monogram embroidery engraving barcode watermark
-    stripe stripes dots polka spots stain stains scratch scratches crack cracks texture pixel pixels
-    initials doodle doodles sketch illustration expression smile smirk grin frown look gaze blush makeup
-    lipstick tears freckles scar scars sweat water-drops details detail
+    mural murals carving carvings mosaic fresco relief hieroglyphs rune runes dew dust frost goosebumps
+    sweat rash mold rust dirt picture pictures image images photo photos logo logos print prints pattern
+    patterns text texts letter letters lettering number numbers numeral word words writing calligraphy
+    inscription slogan emblem symbol symbols label labels tattoo tattoos drawing drawings design designs
+    motif motifs graphic graphics graffiti decal decals sticker stickers signature title titles caption
+    captions name names message messages quote date phrase phrases sentence monogram embroidery engraving
+    barcode watermark stripe stripes dots polka spots stain stains scratch scratches crack cracks texture
+    pixel pixels initials doodle doodles sketch illustration expression smile smirk grin frown look gaze
+    blush makeup lipstick tears freckles scar scars water-drops details detail
     """
 )
 # Surfaces for prints and pictures; what is "on" them is not above them.
