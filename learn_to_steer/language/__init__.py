@@ -1,17 +1,21 @@
 """Text only: which relations a prompt states, and where its words are. Nothing here needs torch."""
 
+from .markup import strip_weighting
 from .mentions import find_words
-from .parse import parse_relations, strip_weighting, triplets_as_json
+from .parse import MAX_RELATIONS, Understanding, parse_relations, read_prompt, triplets_as_json
 from .relations import Relation, RelationTriplet, canonical_relation, vocabulary_name
 from .triplets import Triplet, understood_triplets, written_triplet
 
 __all__ = [
+    "MAX_RELATIONS",
     "Relation",
     "RelationTriplet",
     "Triplet",
+    "Understanding",
     "canonical_relation",
     "find_words",
     "parse_relations",
+    "read_prompt",
     "strip_weighting",
     "triplets_as_json",
     "understood_triplets",

@@ -109,8 +109,10 @@ CORNER_WORDS: dict[str, Relation] = {
 }
 
 _FIXED_PHRASES: dict[Relation, tuple[str, ...]] = {
-    Relation.LEFT: ("left to", "leftward of", "left side of", "left hand side of"),
-    Relation.RIGHT: ("right to", "rightward of", "right side of", "right hand side of"),
+    Relation.LEFT: ("left to", "left from", "to the left from", "leftward of", "leftwards of",
+                    "left side of", "left hand side of"),
+    Relation.RIGHT: ("right to", "right from", "to the right from", "rightward of", "rightwards of",
+                     "right side of", "right hand side of"),
     Relation.ABOVE: ("above", "above of", "over", "atop", "atop of", "on", "onto", "upon", "over top of",
                      "on top of", "on the top of", "on top side of", "on the top side of", "at the top of",
                      "at top of"),
@@ -124,7 +126,11 @@ _FIXED_PHRASES: dict[Relation, tuple[str, ...]] = {
                        *(f"{prep} the side of" for prep in ("on", "by", "at", "to"))),
     Relation.INSIDE: ("inside", "inside of", "in", "within", "in the inside of"),
     Relation.IN_FRONT_OF: ("in front of", "in the front of", "at the front of", "infront of"),
-    Relation.BEHIND: ("behind", "behind of", "in back of", "in the back of", "at the back of"),
+    Relation.BEHIND: ("behind", "behind of", "in back of", "in the back of", "at the back of", "to the rear of",
+                      "at the rear of", "in the rear of", "behind the back of",
+                      *(f"{verb} {by}" for verb in ("hidden", "obscured", "concealed", "occluded", "blocked",
+                                                    "eclipsed", "masked", "screened")
+                        for by in ("by", "from view by", "from sight by"))),
     Relation.BETWEEN: ("between", "in between"),
 }  # fmt: skip
 
@@ -189,6 +195,7 @@ class RelationTriplet:
         subject_span, object_span: character spans [start, end) of these phrases in the prompt.
         subject_noun, object_noun: character spans [start, end) of the nouns themselves: adjectives stripped,
             compounds ("fire hydrant") whole. The tokens of the noun are the ones that steer.
+        doubt: why the relation is understood but not steered, in a few words; "" where it is certain.
     """
 
     subject: str
@@ -198,3 +205,4 @@ class RelationTriplet:
     object_span: tuple[int, int]
     subject_noun: tuple[int, int]
     object_noun: tuple[int, int]
+    doubt: str = ""

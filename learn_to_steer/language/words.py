@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from . import lexicon as lex
+from .lexicons import english as lex
+from .markup import EMOJI
 
 Span = tuple[int, int]
 
@@ -20,34 +21,13 @@ class Token:
     gap: str = ""  # "line" or "paragraph" where a line break stands before it
 
 
-# Weighting syntax of ComfyUI and A1111. Repetitions are bounded, so no input makes the search slow.
-_WEIGHT = re.compile(r":\s{0,4}[+-]?\d{0,6}(?:\.\d{0,6})?\s{0,4}(?=[)\]])")
-_EXTRAS = re.compile(r"(?<![^\W_])embedding:[^\s,()\[\]<>]+|<[^<>\n]{1,200}>")
-_BRACKETS = re.compile(r"\\[()\[\]\\]|[()\[\]]")
-
 _PUNCTUATION = "«»“”‘’„‹›…–—、。，；：！？「」『』（）【】〈〉《》·•¿¡"
+_LETTER = rf"(?:[^\W_]|[^\x00-\x7f\s{_PUNCTUATION}{EMOJI}])"
 _TOKEN = re.compile(
-    rf"(?:\d+\.\d+|(?:[^\W_]|[^\x00-\x7f\s{_PUNCTUATION}])+(?:['’](?:[^\W_]|[^\x00-\x7f\s{_PUNCTUATION}])+)*)"
-    rf"|\n\s*|[-_]+|[,.;:!?|()&+/{_PUNCTUATION}]"
+    rf"(?:\d+\.\d+|{_LETTER}+(?:['’]{_LETTER}+)*)|[{EMOJI}]+|\n\s*|[-_]+|[,.;:!?|()&+/{_PUNCTUATION}]"
 )
+_EMOJI = re.compile(f"[{EMOJI}]")
 STOPS, SEPARATORS = ".;!?|。；！？", ",:/–—-…、，："
-
-
-def strip_weighting(prompt: str) -> str:
-    """The prompt with weighting syntax overwritten by spaces: same length, so every index stays valid.
-
-    Overwritten are brackets `( ) [ ]`, weights `:1.3` before a closing bracket, `embedding:name` and
-    `<lora:...>`. An escaped bracket keeps the bracket and loses the backslash.
-    """
-
-    def blank(match: re.Match[str]) -> str:
-        return " " * len(match.group())
-
-    def bracket(match: re.Match[str]) -> str:
-        return " " + match.group()[1] if len(match.group()) == 2 else " "
-
-    text = _EXTRAS.sub(blank, prompt)
-    return _BRACKETS.sub(bracket, _WEIGHT.sub(blank, text))
 
 
 def tokenize(text: str) -> list[Token]:
@@ -70,7 +50,12 @@ def tokenize(text: str) -> list[Token]:
     return tokens
 
 
-@dataclass
+def is_emoji(token: Token) -> bool:
+    """Whether the token is made of emoji."""
+    return _EMOJI.match(token.word) is not None
+
+
+@dataclass(eq=False)
 class NounPhrase:
     """A noun phrase; spans are character spans [start, end) in the prompt, `text` has no article."""
 
@@ -95,6 +80,8 @@ def is_modifier(word: str) -> bool:
 
 def is_participle(word: str) -> bool:
     """Whether the lower-case word looks like "sitting" or "painted" and is neither a noun nor a colour."""
+    if word in lex.IRREGULAR_PARTICIPLES:
+        return True
     if word.endswith("ing"):
         return len(word) > 4 and word not in lex.ING_NOUNS
     return len(word) > 4 and word.endswith("ed") and word not in lex.ED_NOUNS and word not in lex.COLOURS
@@ -124,10 +111,19 @@ def make_noun_phrase(text: str, tokens: list[Token], determiner: str) -> NounPhr
         span=span,
         noun=(tokens[first].start, tokens[-1].end),
         words=tuple(words),
-        head=words[-1],
+        head=_head(tokens),
         determiner=determiner,
         only_adjectives=all(is_modifier(w) and not w.endswith("'s") for w in words),
     )
+
+
+def _head(tokens: list[Token]) -> str:
+    """The last word; "close-up" and "t-shirt" whole."""
+    if len(tokens) > 1 and tokens[-1].glued:
+        joined = f"{tokens[-2].word}-{tokens[-1].word}"
+        if joined in lex.ARTWORKS or joined in lex.WEARABLES:
+            return joined
+    return tokens[-1].word
 
 
 def merge(text: str, first: NounPhrase, second: NounPhrase, main: NounPhrase) -> NounPhrase:

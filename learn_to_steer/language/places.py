@@ -1,0 +1,86 @@
+"""Rows and places in the picture: two things that are placed stand in a relation to each other."""
+
+from __future__ import annotations
+
+from .discourse import Discourse, Said
+from .lexicons import english as lex
+from .lexicons import english_kinds as kinds
+from .phrases import Kind
+from .relations import Relation, relation_of_offset
+
+
+class PlaceReader(Discourse):
+    """Reads "a cat on the left, a dog on the right" and "from left to right: a cat, a dog"."""
+
+    def _order(self, i: int) -> int:
+        """ "from left to right: a cat, a dog and a bird", "a cat and a dog from left to right"."""
+        relation = self.chunks[i].relation
+        said = [Said(relation, "in a row")]
+        j = self._skip(i + 1, Kind.SEPARATOR, Kind.VERB, Kind.EXISTS, Kind.ATTACH, Kind.PRONOUN)
+        phrases, end = self._ordered(j) if self._at(j).noun else ([], j)
+        if len(phrases) < 2:
+            phrases, end = self.subjects, i + 1
+        for first, second in zip(phrases, phrases[1:], strict=False):
+            self._emit([first], said, [second])
+        if end > i + 1:
+            self._remember(phrases)
+            self._new_clause(phrases)
+        return end
+
+    def _place(self, i: int, end: int, signs: tuple[int, int]) -> int:
+        """Something stands at a place in the picture; two such statements relate the two things."""
+        if self._at(i - 1).kind in (Kind.ATTACH, Kind.VERB) and self._at(i - 1).word in kinds.LOOKING:
+            return end
+        label = self._at(i).word == "label"
+        j = self._skip(end, Kind.VERB, Kind.EXISTS, Kind.SEPARATOR)
+        verb = label or any(self.chunks[k].kind in (Kind.VERB, Kind.EXISTS) for k in range(end, j))
+        if self._at(j).kind is Kind.NOUN and (
+            not self.subjects or (self._starts_here(i) and (verb or self.position_first))
+        ):
+            phrases, _, end = self._group(j, as_subject=True)
+            if label and phrases[0].only_adjectives and not phrases[0].determiner:
+                return end  # "the left one is red"
+            self._remember(phrases)
+            reference = self.reference
+            self._new_clause(phrases)
+            side = relation_of_offset(*signs)
+            if reference and side and not label:
+                self._emit(phrases, [Said(side, "to that side")], reference)
+                self.reference = reference
+                return end
+            self.position_first = True
+        elif not self.subjects:
+            return end
+        elif self._beside_whole(i, signs):
+            return end
+        else:
+            self.position_first = False
+        subject = self.subjects[-1]
+        if self.placed and (relation := _relation_of_places(self.placed[1], signs)):
+            self._emit([self.placed[0]], [Said(relation, "place")], [subject])
+        self.placed = (subject, signs)
+        return end
+
+    def _beside_whole(self, i: int, signs: tuple[int, int]) -> bool:
+        """ "a house with a tree to the right": the tree stands right of the house."""
+        main = self.subjects[-1]
+        described, side = main.attribute, relation_of_offset(*signs)
+        if (
+            not described
+            or self._at(i - 1).noun is not described
+            or not (self._with_before(i - 1) or self.whole)
+        ):
+            return False
+        if side is None or signs[1] or main.head in lex.PLACES | lex.FRAMES | lex.ARTWORKS:
+            return False
+        self._emit([described], [Said(side, "with side")], [main])
+        self.whole = main
+        return True
+
+
+def _relation_of_places(first: tuple[int, int], second: tuple[int, int]) -> Relation | None:
+    """Left and right, left and middle, top-left and bottom-right compare; left and top do not."""
+    dx, dy = first[0] - second[0], first[1] - second[1]
+    if any(first) and any(second) and [bool(v) for v in first] != [bool(v) for v in second]:
+        return None
+    return relation_of_offset(dx, dy)

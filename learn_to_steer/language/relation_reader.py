@@ -1,0 +1,259 @@
+"""Relation phrases with their objects."""
+
+from __future__ import annotations
+
+from .discourse import Said
+from .groups import CONNECTORS, MAX_GROUP
+from .lexicons import english as lex
+from .lexicons import english_kinds as kinds
+from .phrases import Kind
+from .places import PlaceReader
+from .relations import Relation, combine, relation_of_offset
+from .words import NounPhrase
+
+_PARTS = frozenset("on above over under below beneath inside in behind".split()) | {"in front of"}
+_IN_PLACE = frozenset("in on at along through".split())
+# Where small things sit on somebody: "a bird on his hand".
+_PERCHES = frozenset("hand hands finger fingers shoulder shoulders head lap arm arms wrist palm nose".split())
+
+
+class RelationReader(PlaceReader):
+    """Reads a relation where it stands: "X left of Y", "left of Y is X", "X with Y behind it"."""
+
+    def _said(self, i: int) -> Said:
+        before = self._at(i - 1)
+        if before.kind is Kind.ATTACH and before.word in ("out", "down", "up", "away", "together", "off"):
+            before = self._at(i - 2)
+        verb = before.word if before.kind in (Kind.ATTACH, Kind.VERB) else ""
+        return Said(self._at(i).relation, self._at(i).word, verb)
+
+    def _relations(self, i: int) -> tuple[list[Said], int]:
+        """The relations that share one object ("above and to the left of") -> (relations, next index)."""
+        said = [self._said(i)]
+        i += 1
+        while len(said) < MAX_GROUP:
+            j = self._skip(i, *CONNECTORS)
+            if j == i or self._at(j).kind is not Kind.RELATION or self._at(j + 1).kind is Kind.PRONOUN:
+                break
+            joined = any(c.kind is Kind.AND for c in self.chunks[i:j])
+            if not joined and said[-1].relation is not None:
+                break
+            last, new = said[-1].relation, self._at(j).relation
+            if not joined and self._at(i).word != "but":
+                break
+            both = combine(last, new) if last and new else None
+            other = Said(new, self._at(j).word, said[-1].verb)
+            said[-1:] = [Said(both, "and", other.verb)] if both else [said[-1], other]
+            i = j + 1
+        return said, i
+
+    def _relation(self, i: int) -> int:
+        said, j = self._relations(i)
+        k = self._skip(j, Kind.SEPARATOR)
+        if len(said) == 1 and said[0].word == "and" and k == j + 1 and self._at(k).kind is Kind.NOUN:
+            j = k  # "to the right of, and slightly below, a balloon"
+        after = self._at(j)
+        if after.kind is Kind.PRONOUN:
+            return self._pronoun_object(i, j, said)
+        if after.kind is Kind.EACH_OTHER:
+            if len(self.subjects) > 1 and said[0].relation is Relation.NEXT_TO:
+                self._emit(self.subjects[:1], said, self.subjects[1:])
+            return j + 1
+        if after.noun is None:
+            described = self.subjects[-1].attribute if self.subjects else None
+            ends = self._at(j).kind in (Kind.STOP, *CONNECTORS)
+            if described and ends and self._at(i - 1).noun is described and self._with_before(i - 1):
+                self._emit([described], said, self.subjects[-1:])  # "a girl with a castle behind"
+                self.whole = self.subjects[-1]
+            elif self._at(j).kind is Kind.WHICH and self.subjects:
+                return self._beside_which(j, said)
+            return j
+        signs = said[0].relation.signs if said[0].relation else None
+        if (
+            signs
+            and len(said) == 1
+            and after.noun.determiner in ("the", "this")
+            and _is_scene(said[0], after.noun)
+        ):
+            return self._place(i, j + 1, signs)
+        place = self._at(i - 1).noun
+        if (
+            said[0].word == "adjacent to"
+            and place
+            and place.head in lex.SCENERY
+            and self._at(i - 2).word in _IN_PLACE
+        ):
+            self._new_clause([place])  # "a kite in a field adjacent to a lake"
+        return self._objects(i, j, said)
+
+    def _beside_which(self, j: int, said: list[Said]) -> int:
+        """ "an elephant, to the left of which is a mouse"."""
+        at = self._skip(j + 1, Kind.VERB, Kind.EXISTS)
+        if self._at(at).kind is not Kind.NOUN:
+            return j
+        known = self.subjects
+        subjects, _, end = self._group(at, as_subject=True)
+        self._remember(subjects)
+        self._emit(subjects, said, known)
+        self._new_clause(subjects)
+        self.head = subjects
+        return end
+
+    def _objects(self, i: int, j: int, said: list[Said]) -> int:
+        """The relation at i with its objects from j on."""
+        if self._at(i - 1).word in lex.BE_FORMS and self._at(i - 2).kind is Kind.NOUN and self.head:
+            self.subjects = self.head  # "the cat that sits on the sofa is left of the dog"
+        starts_here = self._starts_here(i)
+        objects, starts, end = self._group(j, as_subject=False, may_touch=bool(self.subjects))
+        self._remember(objects)
+        if starts_here:
+            after = self._inverted(end, said, objects)
+            if after:
+                return after
+        if not self.subjects:
+            return end
+        keep = 2 if said[0].relation is Relation.BETWEEN else 1
+        if len(objects) > keep and self._is_predicate(end):
+            objects, end = objects[:keep], starts[keep] - 1
+        self._state(i, said, objects)
+        return end
+
+    def _inverted(self, end: int, said: list[Said], objects: list[NounPhrase]) -> int:
+        """ "above the table hangs a lamp": the subject follows. Returns where to go on, 0 where it does not."""
+        at = self._skip(end, Kind.VERB, Kind.EXISTS)
+        verb = at > end
+        if not self.subjects and not verb:
+            at = self._skip(end, Kind.SEPARATOR)
+            if at > end and self._at(at).kind is Kind.EXISTS:
+                at, verb = at + 1, True
+        further = self._at(end).kind is Kind.RELATION and self._at(end + 1).kind is Kind.NOUN
+        if not self.subjects and further and said[0].word not in ("on", "in"):
+            if self._at(end + 2).kind in (Kind.VERB, Kind.EXISTS):
+                at, verb = end + 3, True  # "left of the vase on the table is a cup"
+        comma = self._at(end).kind is Kind.SEPARATOR
+        if self._at(at).kind is not Kind.NOUN or not (at > end or not self.subjects):
+            return 0
+        subjects, _, after = self._group(at, as_subject=True)
+        # After a comma a bare noun is a style word: "next to a house, oil painting".
+        if comma and not verb and not subjects[0].determiner and subjects[0].words[0] not in lex.NUMERALS:
+            return 0
+        self._remember(subjects)
+        self._emit(subjects, said, objects)
+        self._new_clause(subjects)
+        self.head, self.reference, self.topic = subjects, objects, objects
+        return after
+
+    def _state(self, i: int, said: list[Said], objects: list[NounPhrase]) -> None:
+        """The current subjects stand so to the objects; the objects are the next subjects."""
+        main = self.subjects[-1]
+        described, first = main.attribute, objects[0]
+        body = first.head in kinds.BODY
+        possessive = first.determiner in lex.POSSESSIVES
+        touching = described is not None and self._at(i - 1).noun is described
+        if described and possessive and (body or (touching and main.head not in kinds.PEOPLE)):
+            # "a man with a hat on his head": the hat is on the head, and the man stays the subject.
+            self._emit([described], said, objects[:1])
+            return
+        part = first.determiner == "the" and main.determiner != "the" and said[0].word in _PARTS
+        part = part or main.head in lex.SCENERY
+        if (
+            described
+            and touching
+            and part
+            and self._with_before(i - 1)
+            and described.head not in lex.WEARABLES
+        ):
+            if body or main.head not in kinds.PEOPLE | kinds.ANIMALS:
+                self._emit([described], said, objects)  # "a piano with a song book above the keys"
+                self.head, self.objects = self.subjects, objects
+                return
+        self._emit(self.subjects, said, objects, own=body and described is None and _is_own(main, first))
+        self.head, self.objects = self.subjects, objects
+        if said[0].relation is not Relation.BETWEEN and first.head not in lex.SCENERY:
+            self.subjects = objects[-1:]
+
+    def _pronoun_object(self, i: int, j: int, said: list[Said]) -> int:
+        """ "a cat with a dog to its left", "There is a cat. A dog is next to it.", "behind it a tree"."""
+        word = self._at(j).word
+        if word == "one":
+            return j + 1
+        if self._starts_here(i):
+            after = self._behind_it(i, j, said)
+            if after:
+                return after
+        subjects = self.subjects
+        if not subjects:
+            return j + 1
+        described = subjects[-1].attribute
+        if self.objects and subjects == self.head:
+            self._emit(subjects, said, self._meant_object(word))
+        elif (
+            described
+            and (self._with_before(i - 1) or described.determiner != "the")
+            and (word in ("it", "them") or self._meant(word, subjects) == subjects[-1:])
+        ):
+            self._emit([described], said, subjects[-1:])
+            if self._with_before(i - 1):
+                self.whole = subjects[-1]
+        elif self.setting and word == "it":
+            self._emit(subjects, said, [self.setting])
+        elif self.antecedent or word in ("her", "him"):
+            self._emit(
+                subjects, said, [n for n in self._meant(word, self.antecedent) if n not in subjects][-2:]
+            )
+        else:
+            self._emit(subjects[1:], said, subjects[:1])
+        return j + 1
+
+    def _behind_it(self, i: int, j: int, said: list[Said]) -> int:
+        """ "..., behind it a surfboard", "behind her, white guns float"."""
+        at = self._skip(j + 1, Kind.VERB, Kind.EXISTS, Kind.SEPARATOR)
+        noun = self._at(at).noun
+        verb = any(c.kind in (Kind.VERB, Kind.EXISTS) for c in self.chunks[j + 1 : at])
+        if noun is None or (self._at(i).word in ("on top", "in front", "in back") and not verb):
+            return 0
+        if at > j + 1 and self._at(at - 1).kind is Kind.SEPARATOR and self.subjects and not _has_start(noun):
+            if self._at(at + 1).kind is not Kind.VERB:
+                return 0
+        known = self.topic or self.head or self.subjects or self.antecedent
+        meant = self._meant(self._at(j).word, known)[:2]
+        subjects, _, after = self._group(at, as_subject=True)
+        self._remember(subjects)
+        self._emit(subjects, said, [n for n in meant if n not in subjects])
+        self._new_clause(subjects)
+        self.head, self.reference, self.topic = subjects, meant, meant
+        return after
+
+    def _position(self, i: int) -> int:
+        signs = self.chunks[i].position
+        after = self._at(i + 1)
+        if after.word == "of":  # "in the middle of a road" is a setting, "... of the image" a place
+            noun = self._at(i + 2).noun
+            if noun is None or noun.head not in lex.FRAMES:
+                return i + 1 if noun is None else self._phrase(i + 2, as_subject=False)[1]
+            return self._place(i, i + 3, signs)
+        if after.kind is Kind.AND and self._at(i + 2).kind is Kind.RELATION:
+            mine, (others, j) = relation_of_offset(*signs), self._relations(i + 2)
+            both = combine(mine, others[0].relation) if mine and others[0].relation else None
+            if both and self._at(j).kind is Kind.NOUN:  # "to the left and above a cat"
+                return self._objects(i, j, [Said(both, "and"), *others[1:]])
+        return self._place(i, i + 1, signs)
+
+
+def _has_start(noun: NounPhrase) -> bool:
+    return bool(noun.determiner) or noun.words[0] in lex.NUMERALS
+
+
+def _is_scene(said: Said, noun: NounPhrase) -> bool:
+    """Whether "on the left side of the room" is a place in the picture rather than a place beside a thing."""
+    if noun.head in lex.FRAMES:
+        return True
+    inside = said.word.startswith(("on ", "in ", "at ")) and said.word.endswith(("side of", "in the left of"))
+    return inside and noun.head in lex.SCENERY
+
+
+def _is_own(subject: NounPhrase, part: NounPhrase) -> bool:
+    """Whether "his knees" are the subject's own: a bird on his hand sits on somebody else's."""
+    if part.determiner in ("his", "her", "my", "your", "our"):
+        return subject.head in kinds.PEOPLE or part.head not in _PERCHES
+    return part.determiner in lex.POSSESSIVES
