@@ -116,6 +116,13 @@ def test_the_first_detection_of_each_counts_and_a_man_is_a_person():
     assert result.score == 0  # 0.225 + 0.2 + 0 is under 0.5
 
 
+def test_a_relation_holds_at_its_full_score_only():
+    # The two squares of 100 px from above: position 0.3, so 0.5 + 0.15
+    result = judge([seen("frog", (0, 0, 100, 100)), seen("man", (50, 0, 150, 100))], ASKED)
+    assert (result.relations[0].holds, result.relations[0].score) == (False, pytest.approx(0.3))
+    assert result.score == pytest.approx(0.65)
+
+
 def test_one_object_alone_is_worth_nothing():
     result = judge([seen("frog", square(0, 0))], ASKED)
     assert (result.present, result.relations[0].holds, result.score) == (False, False, 0)

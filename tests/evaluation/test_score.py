@@ -103,7 +103,7 @@ BAD = {
     "no box": json.dumps(detection(box=None)).encode(),
     "three numbers": json.dumps(detection(box=[1, 2, 3])).encode(),
     "a text": json.dumps(detection(box=[1, 2, 3, "4"])).encode(),
-    "true": json.dumps(detection(box=[1, 2, 3, True])).encode(),
+    "true": json.dumps(detection(box=[0, 0, 3, True])).encode(),
     "NaN": json.dumps(detection(box=[1, 2, 3, float("nan")])).encode(),
     "infinity": json.dumps(detection(box=[1, 2, 3, float("inf")])).encode(),
     "beyond floats": json.dumps(detection(box=[1, 2, 3, 10**400])).encode(),
@@ -215,6 +215,15 @@ def test_genevals_kinds_of_prompts_count_alike():
     assert rows["mean over kinds of prompts"] == ("50.0%", "2 kinds")
 
 
+def test_too_many_is_not_right():
+    cat = {"class": "cat", "count": 1}
+    asked = {"tag": "two_object", "include": [cat], "exclude": [cat | {"count": 2}]}
+    twice = line("a photo of a cat", **asked)
+    twice["detections"] *= 2
+    rows = table(summary(judged([twice, line("a photo of a cat", **asked)]), "geneval"))
+    assert (rows["all objects present"][0], rows["right"][0]) == ("100.0%", "50.0%")
+
+
 def test_visors_table():
     # One prompt 2 of 4 right and once without its cat, another 4 of 4.
     first = [line(), line(), line(dog=RIGHT, cat=LEFT), line(cat=None)]
@@ -234,6 +243,8 @@ def test_visors_table():
         "VISOR-3": "50.0%",
         "VISOR-4": "50.0%",
     }
+    # One pair of two has three right pictures: a resample of both is 0, 1/2 or 1.
+    assert "| VISOR-3 | 50.0% | 0.0% - 100.0% | 2 prompts |" in summary(pictures, "visor")
     uneven = summary(judged(first[:3] + second, "visor"), "visor")
     assert "VISOR-1" not in uneven and "No VISOR-n" in uneven
 

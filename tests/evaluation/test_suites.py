@@ -88,6 +88,8 @@ def test_visors_prompts_say_what_they_ask():
 def test_a_part_of_visor_is_chosen_by_its_seed():
     part = [c.prompt for c in Visor(count=40, seed=1).cases()]
     assert part == [c.prompt for c in Visor(count=40, seed=1).cases()] and len(set(part)) == 40
+    order = {c.prompt: i for i, c in enumerate(Visor().cases())}
+    assert sorted(part, key=order.__getitem__) == part
     assert part != [c.prompt for c in Visor(count=40, seed=2).cases()]
     for count in (0, 25_281):
         with pytest.raises(SteeringError, match="25280"):
