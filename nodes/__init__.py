@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import logging
+from importlib import import_module
+from types import ModuleType
+
 from comfy_api.latest import ComfyExtension, io
 
-from . import attention, classifier, emojiworld, prompt, report, samplers, steering
+TOPICS = ("prompt", "classifier", "steering", "samplers", "attention", "report", "emojiworld")
 
 
 class LearnToSteerExtension(ComfyExtension):
     """What the host asks for the list of nodes."""
 
     async def on_load(self) -> None:
-        classifier.register_folders()
+        classifier_topic = _topic("classifier")
+        if classifier_topic is not None:
+            classifier_topic.register_folders()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        classifier.register_folders()
-        topics = (prompt, classifier, steering, samplers, attention, report, emojiworld)
-        return [node for topic in topics for node in topic.NODES]
+        """The nodes of every topic. A part of the host that is gone takes the nodes that need it, and no others."""
+        return [node for topic in map(_topic, TOPICS) if topic is not None for node in topic.NODES]
+
+
+def _topic(name: str) -> ModuleType | None:
+    try:
+        return import_module(f".{name}", __name__)
+    except ImportError as error:
+        logging.warning(
+            "Learn-to-Steer: the nodes for %s are left out, this version of ComfyUI lacks what they need (%s); update this "
+            "pack.",
+            name,
+            error,
+        )
+        return None

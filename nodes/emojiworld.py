@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..learn_to_steer.emojiworld import FAMILIES
-from ..learn_to_steer.emojiworld.comfyui.load import load_emojiworld
+from ..learn_to_steer.errors import SteeringError
 from .types import CATEGORY
 
 
@@ -32,7 +32,15 @@ class LoadEmojiWorld(io.ComfyNode):
 
     @classmethod
     def execute(cls, architecture: str = "unet") -> io.NodeOutput:
-        return io.NodeOutput(*load_emojiworld(model=architecture))
+        try:
+            from ..learn_to_steer.emojiworld.comfyui.load import load_emojiworld
+
+            return io.NodeOutput(*load_emojiworld(model=architecture))
+        except ImportError as error:
+            raise SteeringError(
+                f"Expected the parts of ComfyUI that EmojiWorld is built of, but this version lacks one ({error}); update "
+                "this pack, and use another model until then."
+            ) from error
 
 
 NODES: list[type[io.ComfyNode]] = [LoadEmojiWorld]

@@ -15,7 +15,6 @@ import comfy.ops
 import comfy.sd
 import torch
 import torch.nn.functional as F
-from comfy.ldm.models.autoencoder import AutoencoderKL
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -115,6 +114,8 @@ class EmojiWorldAutoencoder(nn.Module):
 
 def load_vae(folder: Path) -> comfy.sd.VAE:
     """The VAE of `folder/vae`, in float32. Raises OSError when the file is missing."""
+    from comfy.ldm.models.autoencoder import AutoencoderKL  # no part of the host's public face
+
     tensors = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
     network = EmojiWorldAutoencoder()
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})

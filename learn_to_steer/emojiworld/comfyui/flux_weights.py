@@ -13,7 +13,6 @@ from dataclasses import fields
 from typing import Any
 
 import torch
-from comfy.ldm.flux.model import FluxParams
 from torch import Tensor
 
 from ...errors import SteeringError
@@ -85,6 +84,8 @@ def host_layout(config: Mapping[str, Any]) -> dict[str, Any]:
         "guidance_embed": config["guidance_embeds"],
         "txt_ids_dims": [],
     }
+    from comfy.ldm.flux.model import FluxParams  # only when a model of this kind is built
+
     known = {field.name for field in fields(FluxParams)}
     return {name: value for name, value in layout.items() if name in known}
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
-import comfy.ldm.flux.math as flux_math
-import comfy.ldm.modules.attention
 import comfy.model_management
 import torch
 from torch import Tensor
@@ -60,7 +59,9 @@ def _plain_rotation(wanted: bool) -> Iterator[None]:
     """
     replaced: list[tuple[Any, str, Any]] = []
     stand_ins: dict[str, Any] = {"apply_rope1": _rotated, "apply_rope": _both_rotated}
-    kernels = {name: getattr(flux_math, name) for name in stand_ins if wanted and hasattr(flux_math, name)}
+    # A model that uses it has imported it.
+    fused = sys.modules.get("comfy.ldm.flux.math") if wanted else None
+    kernels = {name: getattr(fused, name) for name in stand_ins if hasattr(fused, name)}
     try:
         for module in [m for name, m in sys.modules.items() if kernels and name.startswith("comfy.ldm.")]:
             for name, kernel in kernels.items():
@@ -94,13 +95,23 @@ _NO_DERIVATIVE = (
 )
 
 
+def attention_function(name: str) -> Callable[..., Tensor]:
+    """The host's attention of this name. Raises SteeringError where the host has it no longer."""
+    try:
+        return getattr(import_module("comfy.ldm.modules.attention"), name)
+    except (ImportError, AttributeError) as error:
+        raise SteeringError(
+            f"Expected ComfyUI's attention function {name}, which this version does not have ({error}); update this pack."
+        ) from error
+
+
 def differentiable_attention(previous: Callable[..., Tensor] | None) -> Callable[..., Tensor]:
     """An `optimized_attention_override` whose result has a gradient.
 
     previous: the override that is there already; it is called, and given PyTorch's attention as the function to use.
     Where its own kernel drops the gradient, PyTorch's attention is used in its place for this pass.
     """
-    kernel = comfy.ldm.modules.attention.attention_pytorch
+    kernel = attention_function("attention_pytorch")
     kernel = getattr(kernel, "__wrapped__", kernel)
 
     def override(

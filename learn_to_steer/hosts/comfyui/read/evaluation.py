@@ -25,6 +25,7 @@ from ..gradients import checkpointing as comfyui_checkpointing
 from ..gradients.weights import for_autograd, weights_for_autograd
 from . import joint as comfyui_mmdit
 from . import unet as comfyui_unet
+from .host_classes import is_a
 from .located import LocatedLayer
 
 _KEY = "learn_to_steer_reading"
@@ -41,7 +42,7 @@ def located_layers(network: Any) -> list[LocatedLayer]:
 def _reader(network: Any) -> Any:
     """The module that reads this kind of model."""
     for reader in (comfyui_unet, comfyui_mmdit):
-        if isinstance(network, reader.NETWORKS):
+        if is_a(network, reader.NETWORKS):
             return reader
     raise SteeringError(
         "Expected a UNet (Stable Diffusion 1.x, 2.x, XL) or a transformer with joint attention (Stable Diffusion 3, Flux, "

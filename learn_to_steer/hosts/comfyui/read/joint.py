@@ -22,7 +22,7 @@ from .layouts import LAYOUTS, Arrangement, arrangement, blocks_of, layout_of
 from .located import LocatedLayer, fit_text
 
 NETWORKS = tuple(layout.network for layout in LAYOUTS)
-"""The host's classes that this module reads."""
+"""Names of the host's classes that this module reads."""
 
 located_layers = blocks_of
 

@@ -11,16 +11,11 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-from comfy.ldm.aura.mmdit import MMDiT as AuraFlow
-from comfy.ldm.chroma.model import Chroma
-from comfy.ldm.flux.model import Flux
-from comfy.ldm.lumina.model import NextDiT
-from comfy.ldm.modules.diffusionmodules.mmdit import OpenAISignatureMMDITWrapper
-from comfy.ldm.omnigen.omnigen2 import OmniGen2Transformer2DModel
-from comfy.ldm.qwen_image.model import QwenImageTransformer2DModel
 from torch import Tensor
 
 from ....attention import AttentionLayer, Stage
+from ....errors import SteeringError
+from .host_classes import MODULES, is_a
 from .located import LocatedLayer
 
 
@@ -28,7 +23,7 @@ from .located import LocatedLayer
 class Layout:
     """One class of network.
 
-    network: the host's class. stages: for each run of blocks, our name of the stage, the attribute with the blocks and the
+    network: the host's class, by its name below `comfy.ldm`; it is not imported. stages: for each run of blocks, our name of the stage, the attribute with the blocks and the
     host's `block_type` of them. heads: attribute of a block with its number of heads. before: tokens of no word in front of
     the text. multiple: text and image are each filled up to a multiple of it. references: pictures to go by stand
     after the image (where not, they are refused). padded_in_front: the host fills a short text up at its beginning.
@@ -36,7 +31,7 @@ class Layout:
     through the host's `patches_replace["dit"]` while gradients are taken.
     """
 
-    network: type
+    network: str
     stages: tuple[tuple[Stage, str, str], ...]
     heads: str
     before: Callable[[Any], int] = lambda network: 0
@@ -55,14 +50,14 @@ _DOUBLE_AND_SINGLE: tuple[tuple[Stage, str, str], ...] = (
 LAYOUTS = (
     # Flux.2 has Flux's class; only there all blocks share one modulation.
     Layout(
-        Flux,
+        "flux.model.Flux",
         _DOUBLE_AND_SINGLE,
         "num_heads",
         padded_in_front=lambda network: bool(getattr(network.params, "global_modulation", False)),
     ),
-    Layout(Chroma, _DOUBLE_AND_SINGLE, "num_heads"),
+    Layout("chroma.model.Chroma", _DOUBLE_AND_SINGLE, "num_heads"),
     Layout(
-        OpenAISignatureMMDITWrapper,
+        "modules.diffusionmodules.mmdit.OpenAISignatureMMDITWrapper",
         (("double", "joint_blocks", "double"),),
         "x_block.attn.num_heads",
         before=lambda network: network.register_length,
@@ -71,9 +66,13 @@ LAYOUTS = (
         # A block that is replaced there is checkpointed by the host itself, in a way that needs its weights in backward.
         replaceable=False,
     ),
-    Layout(QwenImageTransformer2DModel, (("double", "transformer_blocks", "double"),), "attn.heads"),
     Layout(
-        AuraFlow,
+        "qwen_image.model.QwenImageTransformer2DModel",
+        (("double", "transformer_blocks", "double"),),
+        "attn.heads",
+    ),
+    Layout(
+        "aura.mmdit.MMDiT",
         (("double", "double_layers", "double"), ("single", "single_layers", "single")),
         "attn.n_heads",
         before=lambda network: network.register_tokens.shape[1],
@@ -81,7 +80,7 @@ LAYOUTS = (
     ),
     # One stream of text and image in every block, whatever the host calls it.
     Layout(
-        NextDiT,
+        "lumina.model.NextDiT",
         (("single", "layers", "double"),),
         "attention.n_local_heads",
         multiple=lambda network: getattr(network, "pad_tokens_multiple", None) or 1,
@@ -89,7 +88,7 @@ LAYOUTS = (
         replaceable=False,
     ),
     Layout(
-        OmniGen2Transformer2DModel,
+        "omnigen.omnigen2.OmniGen2Transformer2DModel",
         (("single", "layers", "single"),),
         "attn.heads",
         references=False,
@@ -101,23 +100,32 @@ LAYOUTS = (
 
 def layout_of(network: Any) -> Layout:
     """The layout of a network whose class is in the table."""
-    return next(layout for layout in LAYOUTS if isinstance(network, layout.network))
+    return next(layout for layout in LAYOUTS if is_a(network, layout.network))
 
 
 def blocks_of(network: Any) -> list[LocatedLayer]:
-    """The joint attentions in execution order: "double.0", ..., then "single.0", ..."""
+    """The joint attentions in execution order: "double.0", ..., then "single.0", ...
+
+    Raises SteeringError where the host's class has changed and its blocks are not where they were.
+    """
     layout, found = layout_of(network), list[LocatedLayer]()
     for stage, attribute, block_type in layout.stages:
-        for i, block in enumerate(getattr(network, attribute)):
-            layer = AttentionLayer(f"{stage}.{i}", stage, len(found), int(attrgetter(layout.heads)(block)))
-            found.append(LocatedLayer(layer, (block_type, i, 0)))
+        try:
+            for i, block in enumerate(getattr(network, attribute)):
+                layer = AttentionLayer(f"{stage}.{i}", stage, len(found), int(attrgetter(layout.heads)(block)))
+                found.append(LocatedLayer(layer, (block_type, i, 0)))
+        except AttributeError as error:
+            raise SteeringError(
+                f"Expected {MODULES}{layout.network} as earlier versions of ComfyUI have it, found one that is built "
+                f"otherwise ({error}); update this pack, models of this kind cannot be steered until then."
+            ) from error
     return found
 
 
 def replaceable_block(network: Any, one: LocatedLayer) -> Any | None:
     """The host's module at this place; None where the host lets nothing stand in for it."""
     for layout in LAYOUTS:
-        if isinstance(network, layout.network) and layout.replaceable:
+        if is_a(network, layout.network) and layout.replaceable:
             return next(
                 getattr(network, attribute)[one.block[1]]
                 for stage, attribute, _ in layout.stages

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import comfy.ldm.modules.attention
-from comfy.ldm.modules.attention import SpatialTransformer
-from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, ResBlock, UNetModel, Upsample
 from einops import rearrange
 from torch import Tensor
 
 from ....attention import AttentionLayer, AttentionRecorder
 from ....errors import SteeringError
-from ..gradients.kernels import differentiable_attention
+from ..gradients.kernels import attention_function, differentiable_attention
+from .host_classes import is_a, is_exactly
 from .located import LocatedLayer, fit_text
 
-NETWORKS = (UNetModel,)
-"""The host's classes that this module reads."""
+_PARTS = "modules.diffusionmodules.openaimodel."
+
+NETWORKS = (f"{_PARTS}UNetModel",)
+"""Names of the host's classes that this module reads."""
 
 
 def located_layers(unet: Any) -> list[LocatedLayer]:
@@ -33,7 +33,7 @@ def located_layers(unet: Any) -> list[LocatedLayer]:
     found: list[LocatedLayer] = []
     level = 0
     for number, block in enumerate(unet.input_blocks):
-        if any(isinstance(part, Downsample) or getattr(part, "updown", False) for part in block):
+        if any(is_a(part, f"{_PARTS}Downsample") or getattr(part, "updown", False) for part in block):
             level += 1
         _collect(found, block, ("input", number), "down", f"down.{level}")
     if unet.middle_block is not None:
@@ -41,7 +41,7 @@ def located_layers(unet: Any) -> list[LocatedLayer]:
     level = 0
     for number, block in enumerate(unet.output_blocks):
         _collect(found, block, ("output", number), "up", f"up.{level}")
-        if any(isinstance(part, Upsample) or (isinstance(part, ResBlock) and part.updown) for part in block):
+        if any(is_a(part, f"{_PARTS}Upsample") or getattr(part, "updown", False) for part in block):
             level += 1
     if not found:
         raise SteeringError(
@@ -57,7 +57,7 @@ def calls_wrappers(unet: Any) -> bool:
 
 def _collect(found: list[LocatedLayer], block: Any, place: tuple[str, int], stage: Any, prefix: str) -> None:
     for part in block:
-        if type(part) is not SpatialTransformer:
+        if not is_exactly(part, "modules.attention.SpatialTransformer"):
             continue
         earlier = {s.layer.name.removeprefix(f"{prefix}.").split(".")[0] for s in found if _of(s, prefix)}
         inner = part.transformer_blocks
@@ -76,7 +76,7 @@ def _of(one: LocatedLayer, prefix: str) -> bool:
 def listen(
     recorder: AttentionRecorder,
     located: Sequence[LocatedLayer],
-    network: UNetModel,
+    network: Any,
     given: dict[str, Any],
     options: dict[str, Any],
 ) -> None:
@@ -106,7 +106,7 @@ def _listen(
         recorder.record(layer, query, key, query.shape[-1] ** -0.5, height, width)
         if there is not None:
             return there(q, k, v, extra)
-        return comfy.ldm.modules.attention.optimized_attention(
+        return attention_function("optimized_attention")(
             q, k, v, heads, attn_precision=extra.get("attn_precision"), transformer_options=extra
         )
 
