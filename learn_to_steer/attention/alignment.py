@@ -36,7 +36,8 @@ def _is_seen(character: str) -> bool:
 
 class Text:
     """A text as it is read. characters: (character, start, end), where it stands in the prompt. optional: stretches
-    [from, to) of `characters` that the tokens may lack, such as the name of an embedding; they do not overlap."""
+    [from, to) of `characters` that the tokens may lack, the name of an embedding or the commas behind it; they do not
+    overlap."""
 
     def __init__(
         self, characters: Iterable[tuple[str, int, int]], optional: Sequence[tuple[int, int]] = ()
@@ -127,9 +128,10 @@ def _path(symbols: Sequence[str | Mark], text: Text, whole: bool) -> list[tuple[
         origin = _with_skips(states, text)
         step: dict[int, int] = {}  # where the symbol ends -> where it begins
         if symbol is Mark.VECTOR:
-            step = {text.skips[s]: s for s in origin if s in text.skips}
-            for state in states:
-                step.setdefault(state, state)
+            step = {state: state for state in states}
+            for state in origin:
+                if text.symbols[state : state + 1] != [","] and state in text.skips:
+                    step.setdefault(text.skips[state], state)
         elif symbol is Mark.UNKNOWN:
             for state in sorted(origin, reverse=True):
                 end = state
@@ -156,9 +158,9 @@ def _path(symbols: Sequence[str | Mark], text: Text, whole: bool) -> list[tuple[
 
 
 def _with_skips(states: Sequence[int], text: Text) -> dict[int, int]:
-    """All states that skipping leads to as well -> the state each was reached from."""
+    """All states that skipping leads to as well -> the state each was reached from, skipping as little as can be."""
     reached = {state: state for state in states}
-    for state in states:
+    for state in sorted(states, reverse=True):
         at = state
         while at in text.skips:
             at = text.skips[at]

@@ -69,9 +69,10 @@ def locate_by_offsets(
     Raises SteeringError for an empty span, for words that no token writes, and for words beyond `length`.
     """
     words = _words(prompt, span)
-    wanted = {i for i in range(*span) if read(prompt[i])}
+    wanted = {i for i in range(*span) if not prompt[i].isspace()}
     positions = [at for at, (start, end) in enumerate(offsets) if not wanted.isdisjoint(range(start, end))]
     lacking = wanted.difference(*(range(*offsets[at]) for at in positions))
+    lacking = {i for i in lacking if read(prompt[i])}  # tokenizers drop joiners and the like
     if lacking and min(lacking) >= max((end for _, end in offsets), default=0) or positions[-1:] >= [length]:
         raise _comes_later(words, length)
     if lacking or not positions:
