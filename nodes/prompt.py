@@ -58,9 +58,10 @@ class RelationPrompt(io.ComfyNode):
 
 
 def _understood(relations: PromptRelations) -> str:
-    if not relations.triplets:
-        return "No relation found: the picture will be drawn plainly."
-    return "\n".join(f"{t.subject} | {t.relation} | {t.object}" for t in relations.triplets)
+    lines = [f"{t.subject} | {t.relation} | {t.object}" for t in relations.triplets]
+    if not lines:
+        lines = ["No relation found: the picture will be drawn plainly."]
+    return "\n".join(lines + [f"Left out: {words}. {reason}" for words, reason in relations.left_out])
 
 
 NODES: list[type[io.ComfyNode]] = [RelationPrompt]

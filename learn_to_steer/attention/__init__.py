@@ -1,8 +1,10 @@
 """What a model looks at: Q and K of its attentions -> cross-attention maps -> what a classifier reads."""
 
+from .alignment import Text, aligned
 from .layer import AttentionLayer, Stage, require_layers
 from .maps import attention_maps
-from .positions import encoder_of, locate, token_weights
+from .pieces import Mark, Pieces, pieces_of
+from .positions import encoder_of, locate, locate_by_offsets, token_weights
 from .recorder import AttentionRecorder, StopForward
 from .stack import MapStack, Renormalise, normalised, resized
 
@@ -10,13 +12,19 @@ __all__ = [
     "AttentionLayer",
     "AttentionRecorder",
     "MapStack",
+    "Mark",
+    "Pieces",
     "Renormalise",
     "Stage",
     "StopForward",
+    "Text",
+    "aligned",
     "attention_maps",
     "encoder_of",
     "locate",
+    "locate_by_offsets",
     "normalised",
+    "pieces_of",
     "require_layers",
     "resized",
     "token_weights",

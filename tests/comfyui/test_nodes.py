@@ -167,13 +167,19 @@ def _sentence(error):
 
 
 @pytest.mark.parametrize(
-    "triplets",
-    ["dog right of teddy bear", "dog | right of | zebra", "dog | loves | teddy bear", "dog | right of |"],
+    "line", ["dog right of teddy bear", "dog | right of | zebra", "dog | loves | teddy bear", "dog | right of |"]
 )
-def test_bad_triplets(node, world, triplets):
-    with pytest.raises(ValueError) as error:
-        node("RelationPrompt", clip=world.clip, text="a dog and a teddy bear", triplets=triplets)
-    _sentence(error)
+def test_bad_triplets_are_named_and_stop_nothing(node, world, line):
+    text = "a dog and a teddy bear"
+    conditioning, relations, said = node(
+        "RelationPrompt", clip=world.clip, text=text, triplets=f"{line}\ndog | above | teddy bear"
+    )
+    assert relations.sentences() == ["dog above teddy bear"]
+    ((words, reason),) = relations.left_out
+    assert words == line and reason.startswith("Expected") and reason.endswith(".") and "\n" not in reason
+    assert said.splitlines() == ["dog | above | teddy bear", f"Left out: {line}. {reason}"]
+    plain = world.clip.encode_from_tokens_scheduled(world.clip.tokenize(text))
+    assert torch.equal(conditioning[0][0], plain[0][0])
 
 
 def test_bad_files(node, world, tmp_path):

@@ -297,14 +297,22 @@ def test_graph_of_a_large_model_runs(server, stem, file):
 
 def test_bad_input_is_the_nodes_error_text(server):
     graph = json.loads(GRAPHS[0].read_text())
-    graph["2"]["inputs"]["triplets"] = "dog | right of | zebra"
+    graph["4"]["inputs"]["classifier_name"] = "emojiworld-mmdit-symmetric.safetensors"
     history = server.queue(graph)
     assert history["status"]["status_str"] == "error"
     (message,) = [m[1] for m in history["status"]["messages"] if m[0] == "execution_error"]
-    assert message["exception_message"].strip().startswith("Expected the prompt to mention")
-    assert message["node_type"] == "LearnToSteer_RelationPrompt"
+    assert message["exception_message"].strip().startswith("Expected a classifier for")
+    assert message["node_type"] == "LearnToSteer_SteeringKSampler"
     # and the next graph runs
     assert server.queue(json.loads(GRAPHS[0].read_text()))["status"]["status_str"] == "success"
+
+
+def test_a_triplet_that_is_not_in_the_prompt_stops_no_picture(server):
+    graph = json.loads(GRAPHS[0].read_text())
+    graph["2"]["inputs"]["triplets"] = "dog | right of | zebra"
+    history = server.queue(graph)
+    assert history["status"]["status_str"] == "success"
+    assert "Left out: dog | right of | zebra. Expected the prompt to mention" in str(history["outputs"])
 
 
 @pytest.mark.skipif(

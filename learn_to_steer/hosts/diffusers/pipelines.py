@@ -10,8 +10,9 @@ import torch
 from diffusers import FluxPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 from torch import nn
 
-from ...attention import AttentionLayer, encoder_of, locate
+from ...attention import AttentionLayer, Text, aligned, encoder_of, locate, locate_by_offsets, pieces_of
 from ...errors import SteeringError
+from ...language import strip_weighting
 from .flux import transformer as diffusers_flux
 from .flux.run import FluxRun
 from .run import Run
@@ -75,10 +76,28 @@ def run_of(
 def token_positions(run: Run, image: int, span: tuple[int, int]) -> list[int]:
     """Token positions of the words at these characters of an image's prompt, in the text its model attends to.
 
-    Raises SteeringError as `tokens.locate` does.
+    A concept of several vectors (textual inversion) is several tokens of the model's text, as the pipeline writes them in.
+
+    Raises SteeringError as `locate_by_offsets` does.
     """
-    tokenizer, prompt = run.tokenizer, run.prompts[image]
+    tokenizer, prompt, length = run.tokenizer, run.prompts[image], run.text_length
+    plain = strip_weighting(prompt)
+    if not plain[slice(*span)].strip():
+        plain = prompt  # the object is a concept such as "<cat-toy>" itself
+    convert = getattr(run.pipe, "maybe_convert_prompt", None)
+    given = convert(prompt, tokenizer) if convert is not None else prompt
+    exact = given == prompt and getattr(tokenizer, "is_fast", False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        ids = list(tokenizer(prompt, truncation=False, verbose=False).input_ids)
-    return locate(encoder_of(tokenizer), prompt, span, run.text_length, ids)
+        encoded = tokenizer(
+            given, truncation=True, max_length=length, return_offsets_mapping=exact, verbose=False
+        )
+    offsets = (
+        encoded["offset_mapping"]
+        if exact
+        else aligned(pieces_of(tokenizer)(encoded["input_ids"]), Text.of(prompt), len(prompt), whole=False)
+    )
+    if offsets is not None:
+        return locate_by_offsets(offsets, plain, span, length)
+    ids = list(tokenizer(given, truncation=False, verbose=False).input_ids)
+    return locate(encoder_of(tokenizer), plain, span, length, ids)

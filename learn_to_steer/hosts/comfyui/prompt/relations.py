@@ -9,11 +9,15 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from ....errors import SteeringError
 from ....language import RelationTriplet, strip_weighting, understood_triplets, written_triplet
-from .words import context_parts, word_positions
+from .words import Part, context_parts, word_positions
 
 MARK = "learn_to_steer"
 """Key of a conditioning entry that says which prompt's relations belong to it."""
+
+MOST_RELATIONS = 16
+"""Relations of one prompt that are steered; more than that no picture can show."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,8 @@ class PromptRelations:
 
     text: the prompt as given. triplets: its relations, steered or not. positions: for the span of each noun, its token
     positions along the context (in Stable Diffusion 3 in both encoders' parts of it). length: text tokens of the context.
-    mark: names this prompt in a conditioning.
+    mark: names this prompt in a conditioning. left_out: relations that were understood and cannot be steered, in words,
+    each with the reason.
     """
 
     text: str
@@ -30,6 +35,7 @@ class PromptRelations:
     positions: tuple[tuple[tuple[int, int], tuple[int, ...]], ...]
     length: int
     mark: str
+    left_out: tuple[tuple[str, str], ...] = ()
 
     def tokens_of(self, span: tuple[int, int]) -> list[int]:
         """Token positions of the noun at this character span. Raises KeyError for a span of no noun."""
@@ -37,7 +43,7 @@ class PromptRelations:
 
     def sentences(self) -> list[str]:
         """Each relation in words: "dog to the right of teddy bear"."""
-        return [f"{t.subject} {t.relation} {t.object}" for t in self.triplets]
+        return [_sentence(t) for t in self.triplets]
 
 
 def read_prompt(clip: Any, text: str, manual: str = "") -> PromptRelations:
@@ -45,26 +51,58 @@ def read_prompt(clip: Any, text: str, manual: str = "") -> PromptRelations:
 
     manual: triplets to use instead of the parser's, one a line, "dog | right of | teddy bear"; empty: parse the prompt.
 
-    Raises SteeringError for a manual line of another form, a relation that is not in the vocabulary, objects that are
-    not in the prompt, and a text encoder whose tokens do not show them.
+    Nothing that a prompt says is an error: lines of another form, relations that are not in the vocabulary, objects that
+    are not in the prompt or not among the tokens, and relations beyond the first MOST_RELATIONS are `left_out`.
     """
     plain = strip_weighting(text)
-    given = manual_triplets(manual)
-    (triplets,) = understood_triplets([plain] if given else [text], [given] if given else None)
-    spans = {span for t in triplets for span in (t.subject_noun, t.object_noun)}
-    parts = context_parts(clip, text)
+    triplets, left_out = _understood(text, plain, manual)
+    try:
+        parts = context_parts(clip, text)
+    except SteeringError as error:
+        left_out += [(_sentence(t), str(error)) for t in triplets]
+        triplets, parts = [], []
+    positions: dict[tuple[int, int], tuple[int, ...]] = {}
+    kept: list[RelationTriplet] = []
+    for triplet in triplets:
+        spans = (triplet.subject_noun, triplet.object_noun)
+        try:
+            if len(kept) == MOST_RELATIONS:
+                raise SteeringError(
+                    f"Expected at most {MOST_RELATIONS} relations in a prompt, got {len(triplets)}; the first "
+                    f"{MOST_RELATIONS} are taken, split the prompt for more."
+                )
+            found = {span: _positions(clip, parts, plain, span) for span in spans if span not in positions}
+        except SteeringError as error:
+            left_out.append((_sentence(triplet), str(error)))
+        else:
+            positions |= found
+            kept.append(triplet)
+    located = tuple(sorted(positions.items()))
     length = sum(len(part.ids) for part in parts)
-    positions = tuple(
-        (span, tuple(i for part in parts for i in word_positions(clip, part, plain, span)))
-        for span in sorted(spans)
-    )
-    mark = hashlib.sha256(repr((text, positions)).encode()).hexdigest()[:16]
-    return PromptRelations(text, tuple(triplets), positions, length, mark)
+    mark = hashlib.sha256(repr((text, located)).encode()).hexdigest()[:16]
+    return PromptRelations(text, tuple(kept), located, length, mark, tuple(left_out))
 
 
-def manual_triplets(lines: str) -> list[tuple[str, str, str]]:
-    """("dog", "right of", "teddy bear") of each line "dog | right of | teddy bear"; empty lines do not count.
+def _understood(
+    text: str, plain: str, manual: str
+) -> tuple[list[RelationTriplet], list[tuple[str, str]]]:
+    """The relations of the prompt, or those of the lines given by hand, and the lines that give none with the reason."""
+    lines = [line.strip() for line in manual.splitlines() if line.strip()]
+    if not lines:
+        return list(understood_triplets([text])[0]), []
+    triplets: list[RelationTriplet] = []
+    left_out: list[tuple[str, str]] = []
+    for line in lines:
+        try:
+            triplets += understood_triplets([plain], [[written_triplet(line)]])[0]
+        except SteeringError as error:
+            left_out.append((line, str(error)))
+    return triplets, left_out
 
-    Raises SteeringError for a line of another form.
-    """
-    return [written_triplet(line) for line in lines.splitlines() if line.strip()]
+
+def _positions(clip: Any, parts: list[Part], plain: str, span: tuple[int, int]) -> tuple[int, ...]:
+    return tuple(i for part in parts for i in word_positions(clip, part, plain, span))
+
+
+def _sentence(triplet: RelationTriplet) -> str:
+    return f"{triplet.subject} {triplet.relation} {triplet.object}"

@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ....attention import locate
+from ....attention import Mark, aligned, locate, locate_by_offsets, pieces_of
 from ....errors import SteeringError
+from .syntax import readings
 
-_NO_WORD = -2  # stands for an embedding, which has no id, and for tokens that are not the prompt's
+_NO_WORD = -2  # stands for tokens that are not the prompt's
+_VECTOR = -3  # stands for an embedding, which has no id
 _TURN = 151644  # Qwen's token that opens a turn of a talk
 _USER = (872, 198)  # "user" and a line break
 
@@ -26,38 +28,59 @@ class Part:
     """A stretch of the context: the tokens of one text encoder.
 
     encoder: its name in the host's tokens. begin: where the stretch begins. ids: its tokens, those that are not of the
-    prompt's own words replaced.
+    prompt's own words replaced. offsets: per token the characters of the prompt that it writes, (0, 0) for none; None
+    where that could not be told.
     """
 
     encoder: str
     begin: int
     ids: tuple[int, ...]
+    offsets: tuple[tuple[int, int], ...] | None = None
 
 
 def context_parts(clip: Any, text: str) -> list[Part]:
     """The context of a prompt, encoder by encoder. Raises SteeringError for tokens that are of no known kind."""
     tokens, parts, begin = _by_encoder(clip.tokenize(text)), list[Part](), 0
+    empties = _by_encoder(clip.tokenize(""))
     for name in _attended(clip, tokens):
-        empty = _ids(_by_encoder(clip.tokenize(""))[name][0])
+        empty = _ids(empties[name][0])
         ids = [i for chunk in tokens[name] for i in _own(_ids(chunk), empty)]
         if name == "qwen25_7b":
             ids = ids[_beginning([i for chunk in tokens[name] for i in _ids(chunk)]) :]
-        parts.append(Part(name, begin, tuple(ids)))
+        parts.append(Part(name, begin, tuple(ids), _offsets(clip, name, ids, text)))
         begin += len(ids)
     return parts
 
 
 def word_positions(clip: Any, part: Part, prompt: str, span: tuple[int, int]) -> list[int]:
     """Positions along the context of the words at `prompt[start:end]`, a prompt without the syntax of weights, among the
-    tokens of one encoder. Raises SteeringError as `tokens.locate` does."""
+    tokens of one encoder. Raises SteeringError as `locate_by_offsets` does."""
+    if part.offsets is not None:
+        return [part.begin + i for i in locate_by_offsets(part.offsets, prompt, span, len(part.ids))]
 
     def encode(words: str) -> list[int]:
         escaped = words.replace("(", "\\(").replace(")", "\\)")  # brackets are no weights here
         empty = _ids(_by_encoder(clip.tokenize(""))[part.encoder][0])
         chunks = _by_encoder(clip.tokenize(escaped))[part.encoder]
-        return [i for chunk in chunks for i in _own(_ids(chunk), empty) if i != _NO_WORD]
+        return [i for chunk in chunks for i in _own(_ids(chunk), empty) if i >= 0]
 
     return [part.begin + i for i in locate(encode, prompt, span, len(part.ids), part.ids)]
+
+
+def _offsets(clip: Any, name: str, ids: Sequence[int], text: str) -> tuple[tuple[int, int], ...] | None:
+    """The characters of the prompt that each token of an encoder writes; None where its tokenizer does not name its tokens,
+    or they write another text."""
+    tokenizers = getattr(clip, "tokenizer", None) or getattr(clip.tokenize, "__self__", None)
+    tokenizer = getattr(tokenizers, name, None) or getattr(tokenizers, f"clip_{name}", None)
+    words = getattr(tokenizer, "tokenizer", None)
+    if not hasattr(words, "get_vocab"):
+        return None
+    pieces = pieces_of(words, getattr(tokenizer, "inv_vocab", None))(ids)
+    for at, i in enumerate(ids):
+        if i == _VECTOR:
+            pieces[at] = Mark.VECTOR
+    found = (aligned(pieces, reading, len(text)) for reading in readings(text))
+    return next((tuple(offsets) for offsets in found if offsets is not None), None)
 
 
 def _by_encoder(tokens: Any) -> Mapping[str, Chunks]:
@@ -86,12 +109,23 @@ def _attended(clip: Any, tokens: Mapping[str, Chunks]) -> list[str]:
 def _own(ids: list[int], empty: list[int]) -> list[int]:
     """The tokens of one chunk, with all but the prompt's own words replaced. empty: those of an empty prompt, which are
     the beginning and the end that the host puts around it, and padding."""
-    differing = (i for i, (a, b) in enumerate(zip(ids, empty, strict=False)) if a != b)
-    begin = next(differing, min(len(ids), len(empty)))
+    filled = _filled_before(ids, empty)
+    bare, ids = empty[_filled_before(empty, ids) :], ids[filled:]
+    differing = (i for i, (a, b) in enumerate(zip(ids, bare, strict=False)) if a != b)
+    begin = next(differing, min(len(ids), len(bare)))
     end = len(ids)
-    if begin < len(empty) and empty[begin] in ids[begin:]:
-        end = ids.index(empty[begin], begin)
-    return [i if begin <= at < end else _NO_WORD for at, i in enumerate(ids)]
+    if begin < len(bare) and bare[begin] in ids[begin:]:
+        end = ids.index(bare[begin], begin)
+    own = [i if begin <= at < end else _NO_WORD for at, i in enumerate(ids)]
+    return [_NO_WORD] * filled + own
+
+
+def _filled_before(ids: list[int], other: list[int]) -> int:
+    """Number of padding tokens in front, where both begin with one: an encoder that fills up there has more before a
+    shorter text."""
+    if not ids or not other or ids[0] != other[0]:
+        return 0
+    return next((at for at, i in enumerate(ids) if i != ids[0]), len(ids))
 
 
 def _beginning(ids: list[int]) -> int:
@@ -104,4 +138,4 @@ def _beginning(ids: list[int]) -> int:
 
 
 def _ids(chunk: Sequence[tuple[Any, ...]]) -> list[int]:
-    return [item[0] if isinstance(item[0], int) else _NO_WORD for item in chunk]
+    return [item[0] if isinstance(item[0], int) else _VECTOR for item in chunk]
