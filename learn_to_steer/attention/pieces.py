@@ -32,7 +32,9 @@ Pieces = Callable[[Sequence[int]], list[Piece]]
 
 _UNKNOWN = frozenset({"<unk>", "[UNK]", "<UNK>"})
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")  # SentencePiece's tokens of single bytes
-_FURTHER = re.compile(r"(.+)_[1-9]\d*", re.DOTALL)  # diffusers' names of the second, third ... vector of a concept
+_FURTHER = re.compile(
+    r"(.+)_[1-9]\d*", re.DOTALL
+)  # diffusers' names of the second, third ... vector of a concept
 
 
 def _letters_of_bytes() -> dict[str, int]:

@@ -1,6 +1,6 @@
 """What "right" means: an objective turns maps into a loss and a probability for each target."""
 
-from .base import Objective, Reading, RelationTarget, StepInfo
+from .base import Objective, Reading, RelationTarget, StepInfo, lowest_sigma
 from .centroid import CentroidObjective, centroids
 from .learned import LearnedObjective
 
@@ -12,4 +12,5 @@ __all__ = [
     "RelationTarget",
     "StepInfo",
     "centroids",
+    "lowest_sigma",
 ]

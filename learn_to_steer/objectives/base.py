@@ -92,3 +92,9 @@ def spread_reading(loss: Tensor, probability: Tensor, targets: Sequence[Sequence
         probability=probability.new_ones(mask.shape).masked_scatter(mask, probability),
         mask=mask,
     )
+
+
+def lowest_sigma(objective: Objective) -> float | None:
+    """The lowest noise level at which the objective can be believed, None where it does not say. See `StepInfo.sigma`."""
+    card = getattr(objective, "card", None)
+    return min(card.sigmas) if card is not None and card.sigmas else None

@@ -1,114 +1,223 @@
 """The update loop: evaluate, move, evaluate again, until the relations hold or the plan says stop.
 
-Steering moves the latent against the gradient of an objective between two steps of a sampler (Learn-to-Steer,
-section on inference-time optimisation). One *evaluation* of an image is one forward pass as far as the last
-layer the objective reads and, unless the relation already holds, one backward pass. Everything is batched:
-each image of a batch is steered for itself and leaves the loop when its own relations hold. Where they held at its
-last evaluation, the next one begins without a gradient; the pass is repeated with one only if they no longer do.
+Steering moves the latent against the gradient of an objective between two steps of a sampler (Learn-to-Steer, section on
+inference-time optimisation). One *evaluation* of an image is one forward pass as far as the last layer that the objective reads and,
+where a relation does not hold yet, one backward pass. Everything is batched: each image of a batch is steered for itself and
+leaves the loop when its own relations hold.
+
+The first moves decide most. So an image whose relations held when they were last read is only watched afterwards: for nothing where
+the host lends the maps of the sampler's own pass (`observe`), else by an evaluation without a gradient; and it is moved again only
+where a relation is lost. The evaluation after a move is a line search: where the loss did not fall, the move is half taken back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 from torch import Tensor
 
 from ..objectives import Reading
+from .loss_scale import gradient_of
 from .plan import SteeringPlan
-from .step_rules import move_of, norms
+from .step_rules import move_of, norms, rms
 from .trace import Record, SteeringTrace
 
 Evaluate = Callable[[Tensor, Sequence[int]], Reading]
 """(latents of some images (b, ...), their indices in the batch) -> Reading over those b images."""
 
+RANGE = 30.0
+"""Net displacement of an image's latent over a run, in rms, beyond which steering leaves it alone."""
 
-def steer(
-    latent: Tensor, evaluate: Evaluate, plan: SteeringPlan, trace: SteeringTrace, step: int, total: int
-) -> Tensor:
-    """Move each image's latent until its relations hold or the plan says stop. Call it before step `step` of
-    `total`.
 
-    latent (B, ...), any float dtype, in the space the model's input lives in (so that "gradient" steps mean
-    the same for every sampler). evaluate: see `Evaluate`; it is called with a float32 leaf (float64 for
-    float64) that requires a gradient. trace: says by its labels which images have relations, and takes the
-    records.
+class SteeringLoop:
+    """The steering of one run.
 
-    Returns a new tensor, or `latent` itself where nothing was moved: strength 0, no relation, a step the plan
-    leaves out, or everything reached. An image whose gradient is not finite is left as it was, and the trace
-    says so.
+    plan, trace: the trace says by its labels which images have relations, and takes the records. steps: indices of the run's steps
+    that are steered, see `schedule.steered_steps`. compute: the type that the network computes in.
     """
-    if not plan.active(step, total):
-        return latent
-    pending = [i for i, labels in enumerate(trace.labels) if labels]
-    current, moved_any = latent.detach().to(torch.promote_types(latent.dtype, torch.float32)), False
-    # Half precision loses gradients under 6e-8: take them of an enlarged loss.
-    enlarge = 1024.0 if latent.dtype == torch.float16 else 1.0
-    for evaluation in range(plan.evaluations_per_step):
-        pending = [i for i in pending if plan.budget is None or trace.evaluations[i] < plan.budget]
-        if evaluation == 0:
-            pending = _unsettled(pending, current, evaluate, plan, trace, step)
-        if not pending:
-            break
+
+    def __init__(
+        self,
+        plan: SteeringPlan,
+        trace: SteeringTrace,
+        steps: Collection[int],
+        compute: torch.dtype = torch.float32,
+    ) -> None:
+        self.plan, self.trace, self.compute = plan, trace, compute
+        self.steps = frozenset(steps)
+        self._images = [i for i, labels in enumerate(trace.labels) if labels]
+        self._held: dict[int, int] = {}  # image -> step at which its relations last held
+        self._share: dict[int, float] = {}
+        self._displacement: dict[int, Tensor] = {}
+        self._left: set[int] = set()
+        self._observed = False
+
+    def active(self, step: int) -> bool:
+        """Whether anything can happen before this step."""
+        return step in self.steps and bool(self._images)
+
+    def observe(self, reading: Reading, images: Sequence[int], step: int) -> None:
+        """Take note of what the maps of the sampler's own pass at this step say; `steer` for the next step builds on it."""
+        self._observed = True
+        holds = _reached(reading, self.plan)
+        for image, held in zip(images, holds.tolist(), strict=True):
+            if held:
+                self._held[image] = step
+            else:
+                self._held.pop(image, None)
+        notes = ["reached" if held else "watched" for held in holds.tolist()]
+        self._note(reading, list(images), step, -1, torch.zeros(len(images), 3), notes)
+
+    def steer(self, latent: Tensor, evaluate: Evaluate, step: int) -> Tensor:
+        """Move each image's latent until its relations hold or the plan says stop. Call it before this step.
+
+        latent (B, ...), any float dtype, in the space the model's input lives in (so that "gradient" steps mean the same for every
+        sampler). evaluate: see `Evaluate`; it is called with a float32 leaf (float64 for float64).
+
+        Returns a new tensor, or `latent` itself where nothing was moved. An image whose gradient is not finite or has vanished is left
+        as it was, and the trace says so.
+        """
+        if not self.active(step):
+            return latent
+        current, moved_any = latent.detach().to(torch.promote_types(latent.dtype, torch.float32)), False
+        pending = [i for i in self._images if i not in self._left]
+        pending = self._not_holding(pending, current, evaluate, step)
+        last: dict[int, tuple[float, Tensor]] = {}  # image -> loss before its last move, and the move
+        for evaluation in range(self.plan.evaluations_per_step):
+            pending = [i for i in pending if self._affordable(i)]
+            if not pending:
+                break
+            change, losses, moves, notes, reading = self._evaluated(
+                current, pending, evaluate, evaluation, last
+            )
+            self._note(reading, pending, step, evaluation, moves, notes)
+            if bool((change != 0).any()):
+                if not moved_any:
+                    current, moved_any = current.clone(), True
+                current[pending] += change
+            for row, image in enumerate(pending):
+                last[image] = (float(losses[row]), change[row])
+                if notes[row] == "reached":
+                    self._held[image] = step
+                else:
+                    self._held.pop(image, None)
+            pending = [i for i, note in zip(pending, notes, strict=True) if note in ("", TAKEN_BACK)]
+        return current.to(latent.dtype) if moved_any else latent
+
+    def _affordable(self, image: int) -> bool:
+        return self.plan.budget is None or self.trace.evaluations[image] < self.plan.budget
+
+    def _not_holding(self, pending: list[int], current: Tensor, evaluate: Evaluate, step: int) -> list[int]:
+        """Those of the images that need a gradient. The others held when last read: for nothing, by the sampler's own pass, or now, by
+        an evaluation without one."""
+        held = [i for i in pending if i in self._held and self._affordable(i)]
+        if not held or self._observed:
+            return [i for i in pending if i not in self._held]
+        with torch.inference_mode(False), torch.no_grad():
+            reading = evaluate(current[held].clone(), tuple(held))
+        self.trace.forwards += 1
+        holds = _reached(reading, self.plan).tolist()
+        notes = ["reached" if still else "lost" for still in holds]
+        self._note(reading, held, step, 0, torch.zeros(len(held), 3), notes)
+        return [i for i in pending if i not in held or not holds[held.index(i)]]
+
+    def _evaluated(
+        self,
+        current: Tensor,
+        pending: list[int],
+        evaluate: Evaluate,
+        evaluation: int,
+        last: dict[int, tuple[float, Tensor]],
+    ) -> tuple[Tensor, Tensor, Tensor, list[str], Reading]:
+        """One evaluation: the change of each latent, its loss over all relations, (length, rms units, largest element) of the change, and notes."""
+        plan, trace = self.plan, self.trace
         with torch.inference_mode(False), torch.enable_grad():
             z = current[pending].clone().requires_grad_(True)
             reading = evaluate(z, tuple(pending))
             trace.forwards += 1
-            open_rows = ~_reached(reading, plan)
-            moves, notes = torch.zeros(len(pending)), ["" if o else "reached" for o in open_rows.tolist()]
+            losses = (_served(reading, plan, evaluation) * reading.loss).sum(1)
+            total = (reading.loss.detach() * reading.mask).sum(1)
+            reached = _reached(reading, plan)
+            notes = ["reached" if held else "" for held in reached.tolist()]
+            change = torch.zeros_like(z)
+            for row, image in enumerate(pending):
+                before, move = last.get(image, (None, None))
+                if (
+                    plan.searches
+                    and not notes[row]
+                    and move is not None
+                    and float(total[row]) >= float(before)
+                ):  # type: ignore[arg-type]
+                    notes[row] = TAKEN_BACK
+                    self._share[image] = self._share.get(image, 1.0) / 2
+                    change[row] = -move / 2
+            open_rows = torch.tensor([not note for note in notes], device=z.device)
             if open_rows.any():
-                loss = (_served(reading, plan, evaluation) * reading.loss)[open_rows].sum()
-                (gradient,) = torch.autograd.grad(loss * enlarge, z)
+                gradient = gradient_of(losses, z, open_rows, self.compute)
                 trace.backwards += 1
-                for image, is_open in zip(pending, open_rows.tolist(), strict=True):
-                    trace.gradients[image] += is_open
-                change, finite = move_of(z.detach(), gradient / enlarge, plan)
-                change[~open_rows] = 0
-                moves = norms(change).cpu()
-                for row, fine in enumerate(finite.tolist()):
-                    if not fine and open_rows[row]:
+                finite = gradient.flatten(1).isfinite().all(1)
+                gradient = torch.where(finite.view((-1,) + (1,) * (z.ndim - 1)), gradient, 0.0)
+                share = torch.tensor([self._share.get(i, 1.0) for i in pending], device=z.device)
+                moves = move_of(z.detach(), gradient, losses.detach(), plan, share)
+                for row, (image, is_open) in enumerate(zip(pending, open_rows.tolist(), strict=True)):
+                    if not is_open:
+                        continue
+                    trace.gradients[image] += 1
+                    if not finite[row]:
                         notes[row] = "gradient not finite, left unchanged"
-                if bool((moves > 0).any()):
-                    if not moved_any:
-                        current, moved_any = current.clone(), True
-                    current[pending] += change
-        _note(trace, reading, pending, step, evaluation, moves, notes)
-        pending = [
-            i
-            for i, is_open, note in zip(pending, open_rows.tolist(), notes, strict=True)
-            if is_open and not note
-        ]
-    return current.to(latent.dtype) if moved_any else latent
+                    elif not bool(gradient[row].any()):
+                        notes[row] = "gradient vanished, left unchanged"
+                    elif not self._in_range(image, moves[row], z.detach()[row]):
+                        notes[row] = "out of range, left unchanged from here on"
+                        self._left.add(image)
+                    else:
+                        change[row] = moves[row]
+        return change, total, _lengths(z.detach(), change), notes, reading
+
+    def _in_range(self, image: int, move: Tensor, z: Tensor) -> bool:
+        """Whether the net displacement of the run, in rms, stays within `RANGE` with this move; notes it where it does."""
+        if not self.plan.searches:
+            return True
+        unit = z.square().mean().sqrt().clamp(min=1e-12)
+        net = self._displacement.get(image, torch.zeros_like(move)) + move / unit
+        if float(net.norm()) > RANGE:
+            return False
+        self._displacement[image] = net
+        return True
+
+    def _note(
+        self,
+        reading: Reading,
+        images: Sequence[int],
+        step: int,
+        evaluation: int,
+        moves: Tensor,
+        notes: Sequence[str],
+    ) -> None:
+        losses, probabilities = reading.loss.detach().tolist(), reading.probability.tolist()
+        for row, image in enumerate(images):
+            self.trace.evaluations[image] += evaluation >= 0
+            length, units, largest = moves[row].tolist()
+            for r, label in enumerate(self.trace.labels[image]):
+                self.trace.records.append(
+                    Record(
+                        image, step, evaluation, r, label, losses[row][r], probabilities[row][r], length, units, largest,
+                        notes[row],
+                    )
+                )  # fmt: skip
 
 
-def _unsettled(
-    pending: list[int],
-    current: Tensor,
-    evaluate: Evaluate,
-    plan: SteeringPlan,
-    trace: SteeringTrace,
-    step: int,
-) -> list[int]:
-    """Those of the pending images that need a gradient: the others held at their last evaluation, and hold still."""
-    held = [i for i in pending if (last := trace.last(i)) and all(r.note == "reached" for r in last)]
-    if not held:
-        return pending
-    with torch.inference_mode(False), torch.no_grad():
-        reading = evaluate(current[held].clone(), tuple(held))
-    trace.forwards += 1
-    holds = _reached(reading, plan)
-    still = [i for i, is_held in zip(held, holds.tolist(), strict=True) if is_held]
-    kept = Reading(reading.loss[holds], reading.probability[holds], reading.mask[holds])
-    _note(trace, kept, still, step, 0, torch.zeros(len(still)), ["reached"] * len(still))
-    return [i for i in pending if i not in still]
+TAKEN_BACK = "the loss did not fall, half of the move taken back"
 
 
 def watch(latent: Tensor, evaluate: Evaluate, trace: SteeringTrace, step: int) -> Reading | None:
     """One evaluation of every image that has relations, without a gradient and without a move; the trace takes it.
 
-    latent (B, ...) as in `steer`. Returns the Reading over the images with relations, in their order; None where no
-    image has any.
+    latent (B, ...) as in `SteeringLoop.steer`. Returns the Reading over the images with relations, in their order; None where no image
+    has any.
     """
+    loop = SteeringLoop(SteeringPlan(), trace, (step,))
     images = [i for i, labels in enumerate(trace.labels) if labels]
     if not images:
         return None
@@ -116,7 +225,7 @@ def watch(latent: Tensor, evaluate: Evaluate, trace: SteeringTrace, step: int) -
         wide = torch.promote_types(latent.dtype, torch.float32)
         reading = evaluate(latent.detach().to(wide)[images].clone(), tuple(images))
     trace.forwards += 1
-    _note(trace, reading, images, step, 0, torch.zeros(len(images)), ["watched"] * len(images))
+    loop._note(reading, images, step, 0, torch.zeros(len(images), 3), ["watched"] * len(images))
     return reading
 
 
@@ -138,29 +247,8 @@ def _served(reading: Reading, plan: SteeringPlan, evaluation: int) -> Tensor:
     return torch.nn.functional.one_hot(turn, reading.mask.shape[1]).to(reading.loss)
 
 
-def _note(
-    trace: SteeringTrace,
-    reading: Reading,
-    images: Sequence[int],
-    step: int,
-    evaluation: int,
-    moves: Tensor,
-    notes: Sequence[str],
-) -> None:
-    losses, probabilities = reading.loss.detach().tolist(), reading.probability.tolist()
-    for row, image in enumerate(images):
-        trace.evaluations[image] += 1
-        for r, label in enumerate(trace.labels[image]):
-            trace.records.append(
-                Record(
-                    image,
-                    step,
-                    evaluation,
-                    r,
-                    label,
-                    losses[row][r],
-                    probabilities[row][r],
-                    float(moves[row]),
-                    notes[row],
-                )
-            )
+def _lengths(z: Tensor, change: Tensor) -> Tensor:
+    """(b, 3) on the CPU: L2 norm of each change, the same in the latent's rms, and its largest element in the latent's rms."""
+    unit = rms(z, torch.ones_like(z, dtype=torch.bool)).clamp(min=1e-12)
+    length = norms(change)
+    return torch.stack([length, length / unit, change.flatten(1).abs().amax(1) / unit], 1).float().cpu()

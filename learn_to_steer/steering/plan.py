@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ..errors import SteeringError
+
+StepRule = Literal["rms", "gradient", "relative"]
 
 
 @dataclass(frozen=True)
 class SteeringPlan:
     """When, how often, how far, and when to stop.
 
-    start, end: the part of the schedule that is steered, in fractions of its steps: steps in [start, end).
+    start, end: the part of the model's own schedule that is steered, as shares of it (see `schedule`): a step is steered where it
+        begins in [start, end). A second pass at low noise therefore stays plain.
     every: steer each n-th of those steps.
     evaluations_per_step: at most so many at one step.
     budget: at most so many evaluations per image over the whole run (None: no limit).
-    step_rule: "gradient" = move by step_size * gradient, as published; "relative" = move along the gradient
-        by step_size * the norm of the image's own latent, which needs no tuning per model.
+    step_rule: "rms" = move along the gradient by step_size units of the latent's rms per element at most, the same for every model
+        and size, with guards (see `step_rules`) and a line search; "gradient" = move by step_size * gradient, as published;
+        "relative" = by step_size * the norm of the image's own latent, which is the longer the larger the picture.
     step_size: see step_rule.
     reached: probability from which a relation counts as reached (None: none does).
     stop_loss: loss under which it does (None: none does). Whichever of the two is met first counts. An image
@@ -33,10 +37,10 @@ class SteeringPlan:
     start: float = 0.0
     end: float = 0.4
     every: int = 1
-    evaluations_per_step: int = 1
+    evaluations_per_step: int = 3
     budget: int | None = None
-    step_rule: Literal["gradient", "relative"] = "relative"
-    step_size: float = 0.15
+    step_rule: StepRule = "rms"
+    step_size: float = 5.0
     reached: float | None = 0.98
     stop_loss: float | None = None
     combine: Literal["sum", "round_robin"] = "sum"
@@ -70,9 +74,9 @@ class SteeringPlan:
             raise SteeringError(
                 "Expected names of attention layers or none, got an empty list; correct the plan."
             )
-        if self.step_rule not in ("gradient", "relative"):
+        if self.step_rule not in get_args(StepRule):
             raise SteeringError(
-                f'Expected step_rule "gradient" or "relative", got {self.step_rule!r}; choose one of them.'
+                f'Expected step_rule "rms", "gradient" or "relative", got {self.step_rule!r}; choose one of them.'
             )
         if self.combine not in ("sum", "round_robin"):
             raise SteeringError(
@@ -93,8 +97,7 @@ class SteeringPlan:
 
         "paper": as published - up to 16 evaluations at each step of the first half, step size 5 (SD 1.4:
         7.5), stop at a loss of 5e-5, round robin. "paper-schnell": the same on the first step of four only.
-        "fast": up to three evaluations at each step of the first 40%, 0.15 of the latent's norm, stop at
-        p >= 0.98.
+        "fast": up to three evaluations at a step of the first 40%, moves of 5 rms, stop at p >= 0.98; the same as `SteeringPlan()`.
 
         Raises SteeringError for an unknown name or field.
         """
@@ -110,15 +113,31 @@ class SteeringPlan:
             )
         return replace(_PRESETS[name], **changes)
 
-    def steps(self, total: int) -> range:
-        """The indices of the steps that are steered, of a schedule of `total` steps. Fractions are rounded
-        up, so a plan that is not empty steers at least one step of any schedule."""
-        first, last = math.ceil(self.start * total - 1e-9), math.ceil(self.end * total - 1e-9)
-        return range(first, last, self.every)
+    @property
+    def searches(self) -> bool:
+        """Whether moves are searched along and bounded, as those of the step rule "rms" are; the published rule knows neither."""
+        return self.step_rule == "rms"
 
-    def active(self, step: int, total: int) -> bool:
-        """Whether to steer before step `step` (from 0) of `total`."""
-        return self.strength > 0 and self.step_size > 0 and step in self.steps(total)
+    def warnings(self) -> list[str]:
+        """Sentences about settings that are likely to spoil pictures."""
+        if self.step_rule == "rms" and self.strength * self.step_size > SENSIBLE_LENGTH:
+            return [
+                f"Strength {self.strength:g} and step size {self.step_size:g} move by {self.strength * self.step_size:g} rms at a time; "
+                f"beyond {SENSIBLE_LENGTH:g} pictures are likely to suffer."
+            ]
+        if self.step_rule == "relative" and self.strength * self.step_size > SENSIBLE_SHARE:
+            return [
+                f"Strength {self.strength:g} and step size {self.step_size:g} move by {self.strength * self.step_size:g} of the latent's "
+                f"norm at a time, which spoils large pictures; the step rule rms does not depend on the size."
+            ]
+        return []
+
+
+SENSIBLE_LENGTH = 10.0
+"""Longest move, in rms, that is not warned of: what one move can do is done at 2 to 8."""
+
+SENSIBLE_SHARE = 0.2
+"""The same for moves in shares of the norm, at the 1,024 elements of EmojiWorld."""
 
 
 def _number(value: object) -> bool:
@@ -126,7 +145,7 @@ def _number(value: object) -> bool:
 
 
 _PRESETS = {
-    "fast": SteeringPlan(evaluations_per_step=3),
+    "fast": SteeringPlan(),
     "paper": SteeringPlan(
         end=0.5,
         evaluations_per_step=16,

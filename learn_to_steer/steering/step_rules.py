@@ -1,4 +1,8 @@
-"""Step rules: the gradient of the loss -> the move of the latent."""
+"""Step rules: the gradient of the loss -> the move of the latent.
+
+A length is measured in units of the latent's rms per element, so that it means the same at every size of the picture: what turns
+a wrong reading into a right one is a move of 2 to 8 of these units, whether the latent has 1,024 elements or 65,536.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +11,47 @@ from torch import Tensor
 
 from .plan import SteeringPlan
 
+MEAN_LIMIT = 0.2
+"""A move changes no element by more than this on average, in rms: a small part of a picture (a noise mask) is not moved as far as
+a whole one."""
+
+ELEMENT_LIMIT = 1.0
+"""A move changes no single element by more than this, in rms."""
+
 
 def norms(x: Tensor) -> Tensor:
     """(B,): the L2 norm of each image of (B, ...)."""
     return x.flatten(1).norm(dim=1)
 
 
-def move_of(z: Tensor, gradient: Tensor, plan: SteeringPlan) -> tuple[Tensor, Tensor]:
-    """The move of each image, and (b,) whether its gradient was finite (no move where it was not)."""
-    finite = gradient.flatten(1).isfinite().all(1)
+def rms(z: Tensor, movable: Tensor) -> Tensor:
+    """(B,): root mean square of each image's movable elements. movable: bool, as z."""
+    kept = torch.where(movable, z, 0.0).flatten(1)
+    return (kept.square().sum(1) / movable.flatten(1).sum(1).clamp(min=1)).sqrt()
+
+
+def move_of(z: Tensor, gradient: Tensor, losses: Tensor, plan: SteeringPlan, share: Tensor) -> Tensor:
+    """The move of each image's latent.
+
+    z, gradient (b, ...), finite. losses (b,). share (b,): of the planned length, less than 1 after a move that went too far.
+    "gradient": plan.step_size * gradient, as published. "relative": plan.step_size * the latent's own norm along the gradient.
+    "rms": plan.step_size units of the latent's rms, or loss / |gradient| where that is shorter - as far as the loss would need if it
+    fell in a straight line -, within the two limits above.
+    """
     shape = (-1,) + (1,) * (z.ndim - 1)
-    gradient = torch.where(finite.view(shape), gradient, 0.0)
-    length = torch.full_like(finite, plan.step_size, dtype=z.dtype)
+    if plan.step_rule == "gradient":
+        return -plan.strength * plan.step_size * gradient
+    size = norms(gradient)
+    direction = gradient / size.clamp(min=torch.finfo(z.dtype).tiny).view(shape)
     if plan.step_rule == "relative":
-        size = norms(gradient)
-        length = torch.where(size > 0, length * norms(z) / size.clamp(min=torch.finfo(z.dtype).tiny), 0.0)
-    return -plan.strength * length.view(shape) * gradient, finite
+        return -(plan.strength * plan.step_size * norms(z)).view(shape) * direction
+    movable = gradient != 0
+    unit, count = rms(z, movable), movable.flatten(1).sum(1)
+    longest = torch.minimum(torch.full_like(unit, plan.step_size), MEAN_LIMIT * count.sqrt().to(unit))
+    length = (
+        plan.strength
+        * share
+        * torch.minimum(longest * unit, losses / size.clamp(min=torch.finfo(z.dtype).tiny))
+    )
+    limit = (ELEMENT_LIMIT * unit).view(shape)
+    return (-length.view(shape) * direction).clamp(-limit, limit)

@@ -17,7 +17,9 @@ class Record:
     image: index in the batch. step: step of the schedule. evaluation: count within the step, from 0.
     relation: index within the image. label: in words. loss, probability: of the wanted relation, before the
     move. move: length of the move that followed (L2 norm of the latent's change; one per image and
-    evaluation, repeated for each relation), 0 where there was none. note: why there was none.
+    evaluation, repeated for each relation), 0 where there was none. length: the same in units of the latent's rms per element;
+    largest: its largest element in that unit. note: why there was none. Evaluation -1 is the sampler's own pass, read for
+    nothing.
     """
 
     image: int
@@ -28,6 +30,8 @@ class Record:
     loss: float
     probability: float
     move: float
+    length: float = 0.0
+    largest: float = 0.0
     note: str = ""
 
 
@@ -36,7 +40,7 @@ class SteeringTrace:
     """What happened. labels: per image, one label per wanted relation (none: the image is not steered).
 
     evaluations: per image, evaluations so far. gradients: those of them with a backward pass. forwards, backwards: passes
-    through the model, each over a batch.
+    through the model, each over a batch. notes: sentences about the whole run, such as why it was left plain.
     """
 
     labels: list[list[str]]
@@ -45,6 +49,7 @@ class SteeringTrace:
     gradients: list[int] = field(default_factory=list)
     forwards: int = 0
     backwards: int = 0
+    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.evaluations:
@@ -83,7 +88,9 @@ class SteeringTrace:
 
         return {
             "labels": [list(labels) for labels in self.labels],
+            "notes": list(self.notes),
             "evaluations": list(self.evaluations),
+            "gradients": list(self.gradients),
             "forwards": self.forwards,
             "backwards": self.backwards,
             "records": [{k: plain(v) for k, v in asdict(record).items()} for record in self.records],

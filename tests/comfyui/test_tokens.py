@@ -40,7 +40,21 @@ CORPUS = "a dog above a cat, the fire hydrant is left of a red teddy bear. " * 3
 def _tekken() -> torch.Tensor:
     """A vocabulary in Mistral's layout: all bytes and a few words. The real one is in Flux.2's checkpoint."""
     words = [bytes([b]) for b in range(256)]
-    words += [b"do", b"dog", b" d", b" do", b" dog", b"ca", b"cat", b" c", b" ca", b" cat", b"(d", b"(do", b"(dog"]
+    words += [
+        b"do",
+        b"dog",
+        b" d",
+        b" do",
+        b" dog",
+        b"ca",
+        b"cat",
+        b" c",
+        b" ca",
+        b" cat",
+        b"(d",
+        b"(do",
+        b"(dog",
+    ]
     special = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"]
     special += [f"<SPECIAL_{i}>" for i in range(len(special), 20)]
     data = {
@@ -112,7 +126,9 @@ def _check(clip, name, text, span, earlier):
     begin = 0
     for part in parts:
         assert part.begin == begin and part.offsets is not None
-        tokenizer = getattr(clip.tokenizer, part.encoder, None) or getattr(clip.tokenizer, f"clip_{part.encoder}")
+        tokenizer = getattr(clip.tokenizer, part.encoder, None) or getattr(
+            clip.tokenizer, f"clip_{part.encoder}"
+        )
         ids = [token[0] for chunk in given_tokens[part.encoder] for token in chunk][-len(part.ids) :]
         inside = [at - begin for at in words.word_positions(clip, part, plain, span)]
 
@@ -122,7 +138,11 @@ def _check(clip, name, text, span, earlier):
         wanted = _bare(plain[slice(*span)])
         assert _bare(said(inside)) == wanted, (part.encoder, said(inside), text)
         for end in (inside[1:], inside[:-1]):  # none is missing, none is too many
-            assert _bare(said(end)) != wanted or said(inside).startswith((" ", '"')) or not _bare(said(inside[:1]))
+            assert (
+                _bare(said(end)) != wanted
+                or said(inside).startswith((" ", '"'))
+                or not _bare(said(inside[:1]))
+            )
         before = range(inside[0])
         assert _bare(said([i for i in before if part.ids[i] >= 0])).count(wanted) == earlier
         begin += len(part.ids)
@@ -167,7 +187,9 @@ def test_each_form_on_each_tokenizer(clips, name):
 def test_located_pieces_are_the_words(clips, name, parts):
     clip = clips(name)
     if name not in ("aura", "gemma", "mistral", "klein", "qwen", "zimage", "omnigen2", "sd1", "sd2", "sdxl"):
-        parts = [(noun.replace("猫", "dog"), form) for noun, form in parts]  # T5 lacks it: told by test_unknown_words
+        parts = [
+            (noun.replace("猫", "dog"), form) for noun, form in parts
+        ]  # T5 lacks it: told by test_unknown_words
     text, mentions = _composed(parts)
     for at, (noun, span) in enumerate(mentions):
         earlier = sum(_bare(noun) == _bare(other) for other, _ in mentions[:at])
@@ -209,11 +231,16 @@ def test_weights_are_taken_out_as_the_host_does(pack, text):
     from comfy import sd1_clip
 
     syntax = _module("hosts.comfyui.prompt.syntax")
-    theirs = [sd1_clip.unescape_important(t) for t, _ in sd1_clip.token_weights(sd1_clip.escape_important(text), 1.0)]
+    theirs = [
+        sd1_clip.unescape_important(t)
+        for t, _ in sd1_clip.token_weights(sd1_clip.escape_important(text), 1.0)
+    ]
     ours = ["".join(c for c, _, _ in segment) for segment in syntax.without_weights(syntax.unescaped(text))]
     assert [t for t in ours if t] == [t for t in theirs if t]
     for segment in syntax.without_weights(syntax.unescaped(text)):
-        assert all(text[start:end].removeprefix("\\" if end - start == 2 else "") == c for c, start, end in segment)
+        assert all(
+            text[start:end].removeprefix("\\" if end - start == 2 else "") == c for c, start, end in segment
+        )
 
 
 def test_an_embedding_can_be_an_object(clips):

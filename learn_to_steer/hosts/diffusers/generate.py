@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from ...classifiers import check_classifier
 from ...errors import SteeringError
 from ...language import RelationTriplet, Triplet, understood_triplets
-from ...objectives import LearnedObjective, Objective, RelationTarget, StepInfo
-from ...steering import SteeringPlan, SteeringTrace, steer
+from ...objectives import LearnedObjective, Objective, RelationTarget, StepInfo, lowest_sigma
+from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, steered_steps
 from ..modules import hooked
 from ..protocol import evaluator
 from ..targets import batch_targets
@@ -166,7 +166,7 @@ class _Steering:
     host: Branch
     schedule: Schedule
     objective: Objective
-    plan: SteeringPlan
+    loop: SteeringLoop
     trace: SteeringTrace
     targets: list[list[RelationTarget]]
     weights: Tensor
@@ -196,7 +196,16 @@ class _Steering:
         host = run.branch(encoded, schedule, family)
         trace = SteeringTrace.of(wanted.targets, wanted.objects)
         weights = wanted.weights.to(host.device)
-        return cls(run, host, schedule, objective, plan, trace, wanted.targets, weights, encoded)
+        turns = list(schedule.steps)
+        steps, why = steered_steps(
+            plan,
+            [schedule.shares[t] for t in turns],
+            [schedule.sigmas[t] for t in turns],
+            lowest_sigma(objective),
+        )
+        trace.notes += [*plan.warnings(), *([why] if why else [])]
+        loop = SteeringLoop(plan, trace, steps, next(run.model.parameters()).dtype)
+        return cls(run, host, schedule, objective, loop, trace, wanted.targets, weights, encoded)
 
     def first_arguments(self) -> dict[str, Any]:
         """Text states and first latents (unit noise, as pipelines take them), moved where the plan starts at
@@ -211,13 +220,13 @@ class _Steering:
         """The latents to go on with at this turn of the pipeline's loop; `latents` itself where nothing was
         moved."""
         step = self.schedule.steps.get(turn)
-        if step is None or not self.plan.active(step, self.schedule.total):
+        if step is None or not self.loop.active(step):
             return latents
         info = StepInfo(step, self.schedule.total, self.schedule.sigmas[turn])
         scale = self.schedule.scales[turn]
         model_input = latents * scale
         evaluate = evaluator(self.host, self.objective, self.targets, self.weights, info)
-        moved = steer(model_input, evaluate, self.plan, self.trace, step, self.schedule.total)
+        moved = self.loop.steer(model_input, evaluate, step)
         if moved is model_input:
             return latents
         change = (moved - model_input) / scale

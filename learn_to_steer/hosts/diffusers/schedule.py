@@ -31,7 +31,8 @@ class Schedule:
     timesteps: (n,) as the model is given them, one per turn of the pipeline's loop. steps: {turn: step} for
     the turns at which the latent may be moved. total: number of steps. scales: per turn, the factor from the
     sampler's latent to the model's input. sigmas: per turn, the noise level sqrt(1 - abar) / sqrt(abar); for
-    flow models the 1..0 time. init_noise_sigma: the factor from unit noise to the sampler's first latent.
+    flow models the 1..0 time. shares: per turn, where it begins in the model's own schedule, see `steering.schedule`.
+    init_noise_sigma: the factor from unit noise to the sampler's first latent.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Schedule:
         self.steps, self.total = _starts(twin, [float(t) for t in turns])
         self.scales = [_scale(twin, turn, t) for turn, t in enumerate(turns)]
         self.sigmas = [_sigma(twin, turn, float(t)) for turn, t in enumerate(turns)]
+        self.shares = [_share(twin, turn, float(t), len(turns), sigmas) for turn, t in enumerate(turns)]
         self.init_noise_sigma = float(getattr(twin, "init_noise_sigma", 1.0))
 
 
@@ -102,6 +104,16 @@ def _sigma(scheduler: Any, turn: int, timestep: float) -> float:
         log_sigmas = 0.5 * np.log((1 - kept) / kept)
         return float(np.exp(np.interp(timestep, np.arange(len(kept)), log_sigmas)))
     return float(scheduler.sigmas[turn])
+
+
+def _share(scheduler: Any, turn: int, timestep: float, turns: int, sigmas: Any) -> float:
+    """0 at the first training timestep, 1 at the picture: of a diffusion model by its training timesteps, of a flow model by the
+    time before it is shifted for the size of the picture."""
+    if hasattr(scheduler, "alphas_cumprod") and not scheduler.config.get("use_flow_sigmas"):
+        return 1 - (timestep + 1) / scheduler.config.num_train_timesteps
+    if sigmas is not None and turn < len(sigmas):
+        return 1 - float(sigmas[turn])
+    return turn / turns
 
 
 def carry_over(scheduler: Any, turn: int, change: Tensor) -> None:

@@ -83,9 +83,7 @@ def read_prompt(clip: Any, text: str, manual: str = "") -> PromptRelations:
     return PromptRelations(text, tuple(kept), located, length, mark, tuple(left_out))
 
 
-def _understood(
-    text: str, plain: str, manual: str
-) -> tuple[list[RelationTriplet], list[tuple[str, str]]]:
+def _understood(text: str, plain: str, manual: str) -> tuple[list[RelationTriplet], list[tuple[str, str]]]:
     """The relations of the prompt, or those of the lines given by hand, and the lines that give none with the reason."""
     lines = [line.strip() for line in manual.splitlines() if line.strip()]
     if not lines:
