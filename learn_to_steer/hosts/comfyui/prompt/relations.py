@@ -22,7 +22,8 @@ class PromptRelations:
 
     text: the prompt as given. triplets: its relations, steered or not. positions: for the span of each noun, its token
     positions along the context (in Stable Diffusion 3 in both encoders' parts of it). length: text tokens of the context.
-    mark: names this prompt in a conditioning.
+    mark: names this prompt in a conditioning. states: digests of the text states it was encoded to, token by token, for each
+    entry of its conditioning (`owner.py`); none: no conditioning is known to be its own.
     """
 
     text: str
@@ -30,6 +31,7 @@ class PromptRelations:
     positions: tuple[tuple[tuple[int, int], tuple[int, ...]], ...]
     length: int
     mark: str
+    states: tuple[tuple[bytes, ...], ...] = ()
 
     def tokens_of(self, span: tuple[int, int]) -> list[int]:
         """Token positions of the noun at this character span. Raises KeyError for a span of no noun."""
