@@ -6,6 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
+from ..learn_to_steer.hosts.comfyui.prompt.owner import owned
 from ..learn_to_steer.hosts.comfyui.prompt.relations import MARK, PromptRelations, read_prompt
 from .types import CATEGORY, RELATIONS, SPEAKS
 
@@ -50,8 +51,8 @@ class RelationPrompt(io.ComfyNode):
 
     @classmethod
     def execute(cls, clip: Any, text: str, triplets: str = "") -> io.NodeOutput:
-        relations = read_prompt(clip, text, triplets or "")
         encoded = clip.encode_from_tokens_scheduled(clip.tokenize(text))
+        relations = owned(read_prompt(clip, text, triplets or ""), encoded)
         conditioning = [[states, {**extra, MARK: relations.mark}] for states, extra in encoded]
         lines = _understood(relations)
         return io.NodeOutput(conditioning, relations, lines, ui=ui.PreviewText(lines))

@@ -10,9 +10,11 @@ from torch import Tensor
 
 import nodes as host_nodes
 
+from ..learn_to_steer.errors import SteeringError
 from ..learn_to_steer.hosts.comfyui.capture import sample_where_needed
-from ..learn_to_steer.hosts.comfyui.run import Steering, SteeringLog
-from ..learn_to_steer.hosts.comfyui.steer import steered_model
+from ..learn_to_steer.hosts.comfyui.log import SteeringLog
+from ..learn_to_steer.hosts.comfyui.run import Steering, why_not_owned
+from ..learn_to_steer.hosts.comfyui.steer import steered_model, steers
 from ..learn_to_steer.steering import SteeringPlan
 from .types import CATEGORY, CLASSIFIER, MODELS, OPTIONS, RELATIONS, TRACE
 
@@ -49,10 +51,16 @@ def _outputs() -> list[Any]:
 
 
 def _run(
-    sample: Any, model: Any, latent_image: dict[str, Any], relations: Any, classifier: Any, options: Any, steer: str, met_at: float
+    sample: Any, model: Any, positive: Any, relations: Any, classifier: Any, options: Any, steer: str, met_at: float
 ) -> io.NodeOutput:  # fmt: skip
-    """sample: MODEL -> (latent dict,), as the host's sampling call gives it."""
-    steering = Steering(relations, classifier, options or SteeringPlan.preset("fast"), SteeringLog())
+    """sample: MODEL -> (latent dict,), as the host's sampling call gives it. Raises SteeringError for the conditioning of
+    another prompt."""
+    log = SteeringLog(of_latents=True)
+    steering = Steering(relations, classifier, options or SteeringPlan.preset("fast"), log)
+    if steers(steering):
+        sentence = why_not_owned(relations, [{**extra, "cross_attn": states} for states, extra in positive])
+        if sentence is not None:
+            raise SteeringError(sentence)
     if steer != NEEDED:
         return io.NodeOutput(*sample(steered_model(model, steering)), steering.log)
     last: dict[str, Any] = {}
@@ -107,7 +115,7 @@ class SteeringKSampler(io.ComfyNode):
                 denoise=denoise,
             )
 
-        return _run(sample, model, latent_image, relations, classifier, options, steer, met_at)
+        return _run(sample, model, positive, relations, classifier, options, steer, met_at)
 
 
 class SteeringKSamplerAdvanced(io.ComfyNode):
@@ -148,7 +156,7 @@ class SteeringKSamplerAdvanced(io.ComfyNode):
                 force_full_denoise=return_with_leftover_noise != "enable",
             )  # fmt: skip
 
-        return _run(sample, model, latent_image, relations, classifier, options, steer, met_at)
+        return _run(sample, model, positive, relations, classifier, options, steer, met_at)
 
 
 NODES: list[type[io.ComfyNode]] = [SteeringKSampler, SteeringKSamplerAdvanced]

@@ -6,7 +6,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..learn_to_steer.hosts.comfyui.run import Steering, SteeringLog
+from ..learn_to_steer.hosts.comfyui.log import SteeringLog
+from ..learn_to_steer.hosts.comfyui.run import Steering
 from ..learn_to_steer.hosts.comfyui.steer import steered_model
 from ..learn_to_steer.steering import SteeringPlan
 from .types import CATEGORY, CLASSIFIER, MODELS, OPTIONS, RELATIONS, TRACE

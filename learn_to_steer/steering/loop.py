@@ -142,13 +142,8 @@ class SteeringLoop:
             notes = ["reached" if held else "" for held in reached.tolist()]
             change = torch.zeros_like(z)
             for row, image in enumerate(pending):
-                before, move = last.get(image, (None, None))
-                if (
-                    plan.searches
-                    and not notes[row]
-                    and move is not None
-                    and float(total[row]) >= float(before)
-                ):  # type: ignore[arg-type]
+                before, move = last.get(image, (float("inf"), change[row]))
+                if plan.searches and not notes[row] and float(total[row]) >= before:
                     notes[row] = TAKEN_BACK
                     self._share[image] = self._share.get(image, 1.0) / 2
                     change[row] = -move / 2
@@ -159,7 +154,7 @@ class SteeringLoop:
                 finite = gradient.flatten(1).isfinite().all(1)
                 gradient = torch.where(finite.view((-1,) + (1,) * (z.ndim - 1)), gradient, 0.0)
                 share = torch.tensor([self._share.get(i, 1.0) for i in pending], device=z.device)
-                moves = move_of(z.detach(), gradient, losses.detach(), plan, share)
+                moves = move_of(z.detach(), gradient, plan, share)
                 for row, (image, is_open) in enumerate(zip(pending, open_rows.tolist(), strict=True)):
                     if not is_open:
                         continue

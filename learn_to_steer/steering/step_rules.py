@@ -30,13 +30,12 @@ def rms(z: Tensor, movable: Tensor) -> Tensor:
     return (kept.square().sum(1) / movable.flatten(1).sum(1).clamp(min=1)).sqrt()
 
 
-def move_of(z: Tensor, gradient: Tensor, losses: Tensor, plan: SteeringPlan, share: Tensor) -> Tensor:
+def move_of(z: Tensor, gradient: Tensor, plan: SteeringPlan, share: Tensor) -> Tensor:
     """The move of each image's latent.
 
-    z, gradient (b, ...), finite. losses (b,). share (b,): of the planned length, less than 1 after a move that went too far.
+    z, gradient (b, ...), finite. share (b,): of the planned length, less than 1 after a move that went too far.
     "gradient": plan.step_size * gradient, as published. "relative": plan.step_size * the latent's own norm along the gradient.
-    "rms": plan.step_size units of the latent's rms, or loss / |gradient| where that is shorter - as far as the loss would need if it
-    fell in a straight line -, within the two limits above.
+    "rms": plan.step_size units of the latent's rms along the gradient, within the two limits above.
     """
     shape = (-1,) + (1,) * (z.ndim - 1)
     if plan.step_rule == "gradient":

@@ -27,6 +27,8 @@ def _world(name):
         states = [torch.randn(1, relations.length, 32, generator=generator) for _ in range(2)]
         pooled = [torch.randn(1, 24, generator=generator) for _ in range(2)]
         mask = {"attention_mask": torch.ones(1, relations.length, dtype=torch.long)} if kind.masked else {}
+    positive = [[states[0], {"pooled_output": pooled[0], prompt.MARK: relations.mark, **mask}]]
+    relations = _module("hosts.comfyui.prompt.owner").owned(relations, positive)
     cards = symmetric = _module("classifiers")
     torch.manual_seed(0)
     card = cards.ClassifierCard(
@@ -40,7 +42,7 @@ def _world(name):
         kind=kind,
         model=model_of(kind),
         relations=relations,
-        positive=[[states[0], {"pooled_output": pooled[0], prompt.MARK: relations.mark, **mask}]],
+        positive=positive,
         negative=[[states[1], {"pooled_output": pooled[1], **mask}]],
         classifier=_module("objectives").LearnedObjective(classifier),
     )

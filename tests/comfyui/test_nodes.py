@@ -221,7 +221,7 @@ def test_bad_graphs(node, world):
     foreign, _, _ = node("RelationPrompt", clip=world.clip, text="a cat " * 30)
     with pytest.raises(ValueError) as error:
         steered(node, world, positive=foreign)
-    assert "tokens" in _sentence(error)
+    assert "another prompt" in _sentence(error)
     (attention,) = node(
         "CaptureAttention", model=world.model, positive=world.positive, relations=world.relations, latent=latents(),
         noise_level=0.5, seed=0,

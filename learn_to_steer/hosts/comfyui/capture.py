@@ -24,8 +24,10 @@ from ...objectives import LearnedObjective, Objective, RelationTarget, StepInfo
 from ..targets import knows
 from .branch import ConditionalBranch
 from .gradients.weights import for_autograd
+from .prompt.owner import placed, places
 from .prompt.relations import PromptRelations
-from .read.evaluation import active_entry, located_layers, model_family
+from .read.evaluation import holding_now, located_layers, model_family
+from .run import why_not_owned
 from .steer import Steering, check_fit, steered_model
 
 
@@ -73,17 +75,24 @@ class _Capturing(comfy.samplers.Sampler):
                 base.model_sampling.noise_scaling(timestep[:1].view(1, 1, 1, 1), noise, latent_image, False)
             )
             relations = self.relations
-            entry = active_entry(model_wrap.conds["positive"], timestep, relations.mark, relations.length)
+            conds = model_wrap.conds["positive"]
+            if (sentence := why_not_owned(relations, conds)) is not None:
+                raise SteeringError(sentence)
+            now = [
+                (entry, places(relations, entry.get("cross_attn"))) for entry in holding_now(conds, timestep)
+            ]
+            entry, begins = next(((e, at) for e, at in now if at), (None, ()))
             if entry is None:
                 raise SteeringError(
-                    f"Expected a conditioning of {relations.length} text tokens that holds at this noise level, found "
-                    "none; connect the conditioning of the same Relation Prompt node."
+                    "Expected a prompt that has its turn at this noise level, found that it holds at others only; choose "
+                    "another noise level or remove the timestep range."
                 )
+            weights = placed(self.weights, begins, entry["cross_attn"].shape[1])
             located = located_layers(base.diffusion_model)
             branch = ConditionalBranch(base, base, entry, x, timestep, 1.0, extra_args, located)
             images = range(x.shape[0])
             step = StepInfo(0, 1, float(timestep[0]))
-            self.maps = branch.read(x, images, step, self.weights.to(x.device), None)
+            self.maps = branch.read(x, images, step, weights.to(x.device), None)
         return latent_image
 
 

@@ -1,7 +1,11 @@
-"""One steered run of a sampler: its schedule, its calls so far, its moves, its trace."""
+"""One steered run of a sampler: its schedule, its calls so far, its moves, its trace.
+
+What cannot be steered in the middle of a run is left as it is, and noted: the picture comes all the same.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,28 +18,18 @@ import torch
 from torch import Tensor
 
 from ...errors import SteeringError
-from ...objectives import Objective, Reading, StepInfo
-from ...steering import SteeringPlan, SteeringTrace, steer, watch
+from ...objectives import Objective, Reading, StepInfo, lowest_sigma
+from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, steered_steps, watch
 from ..protocol import evaluator
 from ..targets import BatchTargets, batch_targets
 from .branch import ConditionalBranch
 from .gradients.kernels import gradients
 from .gradients.weights import for_autograd
-from .prompt.relations import PromptRelations
-from .read.evaluation import active_entry, located_layers, text_length
+from .log import SampledRun, SteeringLog
+from .prompt.owner import placed, places
+from .prompt.relations import MARK, PromptRelations
+from .read.evaluation import holding_now, located_layers
 from .rehearsal import ADAPTIVE, DEFERRED, rehearse, step_of_sigma
-
-
-@dataclass
-class SteeringLog:
-    """What happened in the runs of one steered model, the latest last."""
-
-    traces: list[SteeringTrace] = field(default_factory=list)
-
-    @property
-    def latest(self) -> SteeringTrace | None:
-        """The trace of the last run, None before the first."""
-        return self.traces[-1] if self.traces else None
 
 
 @dataclass(frozen=True)
@@ -63,21 +57,67 @@ def targets_of(relations: PromptRelations, objective: Objective, batch: int) -> 
     return BatchTargets(one.targets * batch, one.objects * batch, one.weights.repeat(batch, 1, 1))
 
 
+def why_not_owned(relations: PromptRelations, conds: Sequence[dict[str, Any]]) -> str | None:
+    """None where a part of a conditioning - prepared entries of the host - is the prompt's; else a sentence that says what
+    it is instead."""
+    if any(len(states) != relations.length for states in relations.states):
+        return (
+            f"Expected a text encoder that gives one state for each of the {relations.length} tokens of the prompt, got "
+            f"{len(relations.states[0])}; its words cannot be told apart, use another text encoder."
+        )
+    if any(places(relations, entry.get("cross_attn")) for entry in conds):
+        return None
+    if any(entry.get(MARK) == relations.mark for entry in conds):
+        return (
+            f'Expected the conditioning of "{_short(relations.text)}" as its Relation Prompt gives it, got one whose text was '
+            "changed on the way (averaged, zeroed out); connect it unchanged, or combine instead of averaging."
+        )
+    return (
+        f'Expected the conditioning of "{_short(relations.text)}", got that of another prompt; connect the conditioning of the '
+        "same Relation Prompt node to the sampler's positive input."
+    )
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:80]
+
+
+def share_of_schedule(model_sampling: Any, sigma: float) -> float:
+    """Where in the model's own schedule a noise level lies, as the start and end percent of the host's nodes count it: the
+    inverse of `percent_to_sigma`, by bisection."""
+    low, high = 0.0, 1.0
+    if sigma >= float(model_sampling.percent_to_sigma(1e-6)):
+        return 0.0
+    for _ in range(24):
+        middle = (low + high) / 2
+        low, high = (
+            (middle, high) if float(model_sampling.percent_to_sigma(middle)) > sigma else (low, middle)
+        )
+    return (low + high) / 2
+
+
+def compute_dtype(model: Any) -> torch.dtype:
+    """The type that a host model computes in, whatever its weights are kept in."""
+    return getattr(model, "manual_cast_dtype", None) or model.get_dtype()
+
+
 class SteeringRun:
     """One run of a sampler: its schedule, its calls so far, its trace."""
 
-    def __init__(self, steering: Steering, guider: Any, sigmas: list[float]) -> None:
-        self.steering, self.guider, self.sigmas = steering, guider, sigmas
+    def __init__(self, steering: Steering, guider: Any, sigmas: list[float], record: SampledRun) -> None:
+        self.steering, self.guider, self.sigmas, self.record = steering, guider, sigmas, record
         self.total = len(sigmas) - 1
-        self.deferred = self.adaptive = False
+        self.deferred = self.adaptive = self._given_up = False
         self._begins: dict[int, int] | None = None
         self._reported = True  # by an adaptive sampler, since the last call
         self._calls = 0
         self._done: set[int] = set()
         self._deferred_move: Tensor | None = None
+        self._begins_of: dict[int, tuple[Any, tuple[int, ...]]] = {}
 
     def check(self, noise: Tensor) -> None:
-        """Raises SteeringError for a latent that is no picture's and a conditioning that is not the prompt's."""
+        """Raises SteeringError for a latent that is no picture's and a guider that cannot be steered; says in the record
+        where no part of the conditioning is the prompt's."""
         if noise.ndim != 4 and not (noise.ndim == 5 and noise.shape[2] == 1):
             raise SteeringError(
                 f"Expected latents of pictures (batch, channels, height, width), got {tuple(noise.shape)}; videos and "
@@ -89,15 +129,22 @@ class SteeringRun:
                 f"Expected a guider with a positive conditioning, got {type(self.guider).__name__}; use CFGGuider, "
                 "BasicGuider or a KSampler."
             )
-        relations = self.steering.relations
-        lengths = [text_length(c) for c in conds]
-        if not any(c.get("learn_to_steer") == relations.mark for c in conds) and not any(
-            n in (None, relations.length) for n in lengths
-        ):
-            raise SteeringError(
-                f"Expected a positive conditioning of {relations.length} text tokens, as the relations were found in, got "
-                f"{', '.join(str(n) for n in lengths)}; connect the conditioning of the same Relation Prompt node."
-            )
+        sentence = why_not_owned(self.steering.relations, conds)
+        if sentence is not None:
+            self._give_up(sentence)
+
+    def _give_up(self, sentence: str) -> None:
+        """Nothing more is steered in this run."""
+        self._given_up = True
+        self.record.note(sentence)
+        logging.warning("Learn-to-Steer: not steered. %s", sentence)
+
+    def _places(self, entry: dict[str, Any]) -> tuple[int, ...]:
+        """Where the prompt begins in an entry's text states; none where it does not stand there."""
+        states = entry.get("cross_attn")
+        if id(states) not in self._begins_of:
+            self._begins_of[id(states)] = states, places(self.steering.relations, states)
+        return self._begins_of[id(states)][1]
 
     def start(
         self,
@@ -118,7 +165,19 @@ class SteeringRun:
         rows = self.steering.rows
         targets = [t if rows is None or i in rows else [] for i, t in enumerate(self.wanted.targets)]
         self.trace = SteeringTrace.of(targets, self.wanted.objects)
-        self.steering.log.traces.append(self.trace)
+        self.record.traces.append(self.trace)
+        model_sampling = self.guider.inner_model.model_sampling
+        shares = [share_of_schedule(model_sampling, s) for s in self.sigmas[:-1]]
+        steps, why = steered_steps(
+            self.steering.plan, shares, self.sigmas, lowest_sigma(self.steering.objective)
+        )
+        if self.steering.mode == "steer":
+            for sentence in (*self.steering.plan.warnings(), *([why] if why else [])):
+                self.record.note(sentence)
+                self.trace.notes.append(sentence)
+        self.loop = SteeringLoop(
+            self.steering.plan, self.trace, steps, compute_dtype(self.guider.inner_model)
+        )
         self.located = located_layers(self.guider.inner_model.diffusion_model)
 
     def after_step(self, callback: Callable[..., Any] | None) -> Callable[[dict[str, Any]], None]:
@@ -146,10 +205,14 @@ class SteeringRun:
             step = self._begins.get(number)
         else:
             step = step_of_sigma(level, self.sigmas) if begins else None
-        if step is None or step in self._done or not self._planned(step):
+        if self._given_up or step is None or step in self._done or not self._planned(step):
             return None
         self._done.add(step)
-        change = self._change(model, x, sigma, step, args, kwargs)
+        try:
+            change = self._change(model, x, sigma, step, args, kwargs)
+        except SteeringError as error:
+            self._give_up(str(error))
+            return None
         if change is not None and self.deferred:
             # Such a sampler keeps its latent at the scale of the model's input.
             self._deferred_move = change / (1 + level**2) ** 0.5
@@ -160,7 +223,7 @@ class SteeringRun:
             return step == self._step_to_look_at()
         if self.deferred and step == self.total - 1:
             return False  # its last step ends before it could take a move
-        return self.steering.plan.active(step, self.total)
+        return self.loop.active(step)
 
     def _step_to_look_at(self) -> int:
         """The last step at a noise level the classifier was trained for; the middle where it does not say."""
@@ -174,10 +237,11 @@ class SteeringRun:
         self, model: Any, x: Tensor, sigma: Tensor, step: int, args: Sequence[Any], kwargs: dict[str, Any]
     ) -> Tensor | None:
         steering, base = self.steering, self.guider.inner_model
-        relations, conds = steering.relations, self.guider.conds["positive"]
-        entry = active_entry(conds, sigma, relations.mark, relations.length)
+        now = holding_now(self.guider.conds["positive"], sigma)
+        entry = next((entry for entry in now if self._places(entry)), None)
         if entry is None:
-            return None
+            return None  # the prompt has its turn at other noise levels
+        weights = placed(self.wanted.weights, self._places(entry), entry["cross_attn"].shape[1])
         info = StepInfo(step, self.total, float(sigma.max()))
         with gradients():
             timestep = for_autograd(sigma.detach())
@@ -188,16 +252,14 @@ class SteeringRun:
             given = dict(zip(("denoise_mask", "model_options", "seed"), args, strict=False)) | kwargs
             branch = ConditionalBranch(model, base, entry, latent, timestep, scale, given, self.located)
             evaluate = self._attended(
-                evaluator(
-                    branch, steering.objective, self.wanted.targets, self.wanted.weights.to(x.device), info
-                ),
+                evaluator(branch, steering.objective, self.wanted.targets, weights.to(x.device), info),
                 step,
             )
             model_input = latent * scale
             if steering.mode == "watch":
                 watch(model_input, evaluate, self.trace, step)
                 return None
-            moved = steer(model_input, evaluate, steering.plan, self.trace, step, self.total)
+            moved = self.loop.steer(model_input, evaluate, step)
             return None if moved is model_input else (moved - model_input) / scale
 
     def _attended(

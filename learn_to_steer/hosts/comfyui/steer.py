@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import comfy.model_management
@@ -22,6 +22,10 @@ from ...classifiers import check_classifier
 from ...errors import SteeringError
 from ...objectives import LearnedObjective, Objective
 from ...steering import SteeringPlan
+from ..targets import knows
+from .execution import record_of
+from .log import SteeringLog
+from .prompt.owner import joined
 from .read.evaluation import located_layers, model_family
 from .read.located import LocatedLayer
 from .run import Steering, SteeringRun, targets_of
@@ -46,32 +50,89 @@ def check_fit(model: Any, objective: Objective, plan: SteeringPlan) -> list[Loca
 
 def steered_model(model: Any, steering: Steering) -> Any:
     """A clone of a MODEL (ModelPatcher) that is steered in every sampler; the model itself where nothing can happen:
-    strength 0, or no relation the objective knows.
+    strength 0, or no relation the objective knows. The log gets a sentence on what is not steered, and why.
 
-    Raises SteeringError as `check_fit` does.
+    A model that is steered already keeps that: relations of one prompt under the same classifier and plan become one
+    steering, others take turns, the earlier first. Raises SteeringError as `check_fit` does.
     """
     plan, objective = steering.plan, steering.objective
-    if plan.strength == 0 or plan.step_size == 0:
-        return model
-    if not targets_of(steering.relations, objective, 1).targets[0]:
-        return model
+    before = chain_of(model)
+    for sentence in left_out(steering):
+        steering.log.reason(sentence)
+    if not steers(steering):
+        return (
+            _carrying(model, Chain(before.steerings, (*before.logs, steering.log)))
+            if before.steerings
+            else model
+        )
     check_fit(model, objective, plan)
     if plan.layers is not None:
         steering = replace(steering, objective=objective.reading(plan.layers))
+    return _carrying(model, Chain(_with(before.steerings, steering), (*before.logs, steering.log)))
+
+
+def steers(steering: Steering) -> bool:
+    """Whether this steering can move anything: it has a strength, and a relation that its objective knows."""
+    plan = steering.plan
+    if plan.strength == 0 or plan.step_size == 0:
+        return False
+    return bool(targets_of(steering.relations, steering.objective, 1).targets[0])
+
+
+def left_out(steering: Steering) -> list[str]:
+    """What this steering does not steer whatever the run, a sentence each."""
+    relations, objective, plan = steering.relations, steering.objective, steering.plan
+    if not relations.triplets:
+        return ["The prompt states no relation between two objects."]
+    if plan.strength == 0 or plan.step_size == 0:
+        return ["Steering is switched off: the strength is 0."]
+    names = getattr(getattr(objective, "card", None), "relations", None)
+    known = f"it knows {', '.join(names)}" if names is not None else "no classifier is loaded"
+    return [
+        f'"{t.subject} {t.relation} {t.object}" is not steered: the classifier does not know this relation ({known}).'
+        for t in relations.triplets
+        if not knows(objective, t.relation.value)
+    ]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What a MODEL carries. steerings: in the order they were applied. logs: which hear of every run."""
+
+    steerings: tuple[Steering, ...] = ()
+    logs: tuple[SteeringLog, ...] = ()
+
+
+def chain_of(model: Any) -> Chain:
+    """The steering that a MODEL carries."""
+    wrappers = model.get_wrappers(comfy.patcher_extension.WrappersMP.OUTER_SAMPLE, _KEY)
+    return next((w.chain for w in wrappers if isinstance(getattr(w, "chain", None), Chain)), Chain())
+
+
+def _with(steerings: tuple[Steering, ...], more: Steering) -> tuple[Steering, ...]:
+    """The steerings and one more, joined to one of the same prompt, classifier and plan."""
+    for at, one in enumerate(steerings):
+        same = one.objective is more.objective and one.plan == more.plan and one.rows is more.rows is None
+        if (
+            same
+            and one.mode == more.mode
+            and (relations := joined(one.relations, more.relations)) is not None
+        ):
+            return (*steerings[:at], replace(one, relations=relations), *steerings[at + 1 :])
+    return (*steerings, more)
+
+
+def _carrying(model: Any, chain: Chain) -> Any:
+    """A clone of a MODEL that carries this steering and no other."""
 
     def around_sampling(
         executor: Any, noise: Tensor, latent: Tensor, sampler: Any, sigmas: Tensor, *args: Any, **kwargs: Any
     ) -> Tensor:
-        return executor(
-            noise,
-            latent,
-            _steered_sampler(steering, executor.class_obj, noise, sampler, sigmas),
-            sigmas,
-            *args,
-            **kwargs,
-        )
+        sampler = _steered_sampler(chain, executor.class_obj, noise, sampler, sigmas)
+        return executor(noise, latent, sampler, sigmas, *args, **kwargs)
 
-    clone = model.clone()
+    around_sampling.chain = chain  # type: ignore[attr-defined]
+    clone = without_steering(model)
     clone.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.OUTER_SAMPLE, _KEY, around_sampling)
     return clone
 
@@ -83,15 +144,22 @@ def without_steering(model: Any) -> Any:
     return clone
 
 
-def _steered_sampler(steering: Steering, guider: Any, noise: Tensor, sampler: Any, sigmas: Tensor) -> Any:
-    """A copy of the sampler that steers; the sampler itself where the plan leaves out every step of this schedule."""
-    total = len(sigmas) - 1
-    run = SteeringRun(steering, guider, [float(s) for s in sigmas])
-    if steering.mode == "steer" and (total < 1 or not len(steering.plan.steps(total))):
+def _steered_sampler(chain: Chain, guider: Any, noise: Tensor, sampler: Any, sigmas: Tensor) -> Any:
+    """A copy of the sampler that steers; the sampler itself where no plan has a step in this schedule."""
+    total, runs = len(sigmas) - 1, list[SteeringRun]()
+    record = record_of(guider, noise, sampler, sigmas, all(s.mode == "watch" for s in chain.steerings))
+    for log in chain.logs:
+        log.add(record)
+    for steering in chain.steerings:
+        if total < 1:
+            continue
+        run = SteeringRun(steering, guider, [float(s) for s in sigmas], record)
+        run.check(noise)
+        runs.append(run)
+    if not runs:
         return sampler
-    run.check(noise)
     if not isinstance(sampler, comfy.samplers.KSAMPLER):
-        return _ForeignSampler(sampler, run)
+        return _ForeignSampler(sampler, runs)
     other, function = copy.copy(sampler), sampler.sampler_function
 
     @functools.wraps(function)
@@ -99,10 +167,13 @@ def _steered_sampler(steering: Steering, guider: Any, noise: Tensor, sampler: An
         model: Any, x: Tensor, levels: Tensor, *args: Any, extra_args: dict[str, Any], callback: Any = None,
         disable: Any = None, **options: Any,
     ) -> Tensor:  # fmt: skip
-        run.start(x, function, model, levels, extra_args.get("seed"), options)
+        record.seed = extra_args.get("seed")
+        for run in runs:
+            run.start(x, function, model, levels, extra_args.get("seed"), options)
+            callback = run.after_step(callback)
         return function(
-            _SteeredModel(model, run), x, levels, *args, extra_args=extra_args, callback=run.after_step(callback),
-            disable=disable, **options,
+            _SteeredModel(model, runs), x, levels, *args, extra_args=extra_args, callback=callback, disable=disable,
+            **options,
         )  # fmt: skip
 
     other.sampler_function = steered
@@ -113,8 +184,8 @@ class _ForeignSampler:
     """A sampler that is not one of the host's: its model is the guider itself, and its steps are known by their noise
     levels only."""
 
-    def __init__(self, sampler: Any, run: SteeringRun) -> None:
-        self._sampler, self._run = sampler, run
+    def __init__(self, sampler: Any, runs: list[SteeringRun]) -> None:
+        self._sampler, self._runs = sampler, runs
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sampler, name)
@@ -128,9 +199,11 @@ class _ForeignSampler:
                 f"Expected one of ComfyUI's own samplers for a latent with a noise mask, got "
                 f"{type(self._sampler).__name__}; choose another sampler or remove the mask."
             )
-        self._run.start(noise, None, model_wrap, sigmas, None, {})
+        for run in self._runs:
+            run.record.seed = extra_args.get("seed")
+            run.start(noise, None, model_wrap, sigmas, None, {})
         return self._sampler.sample(
-            _SteeredModel(model_wrap, self._run),
+            _SteeredModel(model_wrap, self._runs),
             sigmas,
             extra_args,
             callback,
@@ -144,17 +217,19 @@ class _ForeignSampler:
 class _SteeredModel:
     """What the sampler is given for its model: the same in everything, but latents are moved where steps begin."""
 
-    def __init__(self, model: Any, run: SteeringRun) -> None:
-        self._model, self._run = model, run
+    def __init__(self, model: Any, runs: list[SteeringRun]) -> None:
+        self._model, self._runs = model, runs
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
     def __call__(self, x: Tensor, sigma: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        change = self._run.change_before(self._model, x, sigma, args, kwargs)
-        if change is None:
-            return self._model(x, sigma, *args, **kwargs)
-        if self._run.deferred:
-            return self._model(x + change, sigma, *args, **kwargs)
-        x.add_(change)
+        for run in self._runs:
+            change = run.change_before(self._model, x, sigma, args, kwargs)
+            if change is None:
+                continue
+            if run.deferred:
+                x = x + change
+            else:
+                x.add_(change)
         return self._model(x, sigma, *args, **kwargs)

@@ -63,31 +63,14 @@ def model_family(model: Any) -> str:
     return UNET_FAMILIES.get(layout.get("context_dim"), "custom")
 
 
-def active_entry(
-    conds: Sequence[dict[str, Any]], timestep: Tensor, mark: str, length: int
-) -> dict[str, Any] | None:
-    """The entry of a conditioning that is read at this noise level: of those that hold now (prompt scheduling), the first
-    that carries the prompt's mark, else - a conditioning from another node - the first whose text is as long.
-
-    timestep: (B,) sigmas. length: text tokens. None where no entry holds now.
-    """
-    now = [
+def holding_now(conds: Sequence[dict[str, Any]], timestep: Tensor) -> list[dict[str, Any]]:
+    """The entries of a conditioning that hold at this noise level (prompt scheduling). timestep: (B,) sigmas."""
+    return [
         c
         for c in conds
         if not ("timestep_start" in c and timestep[0] > c["timestep_start"])
         and not ("timestep_end" in c and timestep[0] < c["timestep_end"])
     ]
-    marked = [c for c in now if c.get("learn_to_steer") == mark]
-    if not marked and any(c.get("learn_to_steer") == mark for c in conds):
-        return None  # the prompt has its turn at other noise levels
-    fitting = marked or [c for c in now if text_length(c) in (None, length)]
-    return fitting[0] if fitting else None
-
-
-def text_length(entry: dict[str, Any]) -> int | None:
-    """Number of text tokens of a conditioning entry, None where it has none of its own."""
-    states = entry.get("cross_attn")
-    return int(states.shape[1]) if isinstance(states, Tensor) else None
 
 
 def depends_on_row(entry: dict[str, Any]) -> bool:

@@ -19,7 +19,7 @@ from ....attention import AttentionLayer, AttentionRecorder
 from ....errors import SteeringError
 from ..gradients.kernels import differentiable_attention
 from .layouts import LAYOUTS, Arrangement, arrangement, blocks_of, layout_of
-from .located import LocatedLayer, fit_text
+from .located import LocatedLayer, fit_rows, fit_text
 
 NETWORKS = tuple(layout.network for layout in LAYOUTS)
 """Names of the host's classes that this module reads."""
@@ -66,6 +66,7 @@ def listen(
                     f"Expected {text} text and {place.total - text} image tokens in block {layer.name}, got "
                     f"{tokens} tokens; remove the node that adds tokens to this model."
                 )
+            fit_rows(recorder, q.shape[0])
             query, key = (t if kw.get("skip_reshape") else _by_head(t, heads) for t in (q, k))
             scale = kw.get("scale") or query.shape[-1] ** -0.5
             mask = args[0] if args else kw.get("mask")

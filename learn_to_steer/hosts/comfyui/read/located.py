@@ -39,3 +39,14 @@ def fit_text(recorder: AttentionRecorder, tokens: int, padded_in_front: bool = F
             f"Expected a conditioning of {weights.shape[2]} text tokens, as the relations were found in, got {tokens}; "
             "connect the conditioning of the same Relation Prompt node, with nothing appended to it."
         )
+
+
+def fit_rows(recorder: AttentionRecorder, rows: int) -> None:
+    """Raises SteeringError where an attention is given more rows, or fewer, than there are pictures in the pass: regional
+    prompts repeat them, and whose text each copy is given is known to the node that does so only."""
+    pictures = recorder.weights.shape[0]
+    if rows != pictures:
+        raise SteeringError(
+            f"Expected attention over {pictures} picture{'' if pictures == 1 else 's'}, got {rows} rows; another node "
+            "repeats them (regional prompts, attention couple): steer without that node, or use the host's own areas and masks."
+        )

@@ -16,7 +16,7 @@ from ....attention import AttentionLayer, AttentionRecorder
 from ....errors import SteeringError
 from ..gradients.kernels import attention_function, differentiable_attention
 from .host_classes import is_a, is_exactly
-from .located import LocatedLayer, fit_text
+from .located import LocatedLayer, fit_rows, fit_text
 
 _PARTS = "modules.diffusionmodules.openaimodel."
 
@@ -102,6 +102,7 @@ def _listen(
         heads = extra["n_heads"]
         query, key = (rearrange(t, "b n (heads d) -> b heads n d", heads=heads) for t in (q, k))
         height, width = extra["activations_shape"][-2:]
+        fit_rows(recorder, query.shape[0])
         fit_text(recorder, key.shape[2])
         recorder.record(layer, query, key, query.shape[-1] ** -0.5, height, width)
         if there is not None:
