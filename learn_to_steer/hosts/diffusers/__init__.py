@@ -1,10 +1,12 @@
 """The diffusers host: Stable Diffusion 1.x, 2.x, XL and Flux pipelines, with any scheduler that can be steered."""
 
+from ..targets import LeftOut
 from .generate import SteeredOutput, generate
 from .pipelines import attention_layers, denoiser, model_family, run_of, token_positions
 from .stable.unet import record_unet
 
 __all__ = [
+    "LeftOut",
     "SteeredOutput",
     "attention_layers",
     "denoiser",
