@@ -14,16 +14,29 @@ from ..objectives import Objective, RelationTarget
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A relation that was understood and cannot be steered. reason: in one sentence."""
+
+    triplet: RelationTriplet
+    reason: str
+
+    def __str__(self) -> str:
+        words = f"{self.triplet.subject} {self.triplet.relation.value} {self.triplet.object}"
+        return f'"{words}" is not steered: {self.reason}'
+
+
+@dataclass(frozen=True)
 class BatchTargets:
     """What a batch of prompts asks for, in the engine's terms.
 
     targets: per image, its steerable relations. objects: per image, the words of each object slot. weights
-    (B, O, T).
+    (B, O, T). left_out: per image, the relations that cannot be steered, and why.
     """
 
     targets: list[list[RelationTarget]]
     objects: list[list[str]]
     weights: Tensor
+    left_out: list[list[LeftOut]]
 
 
 def batch_targets(
@@ -35,26 +48,32 @@ def batch_targets(
     """Triplets of each prompt -> targets and token weights. One object slot per noun, however often it is
     related.
 
-    Relations the objective does not know are left out. positions(image, span) -> token positions of the noun
-    at these characters of the image's prompt. length: T. Raises SteeringError as `positions` does.
+    positions(image, span) -> token positions of the noun at these characters of the image's prompt. length: T. A relation
+    is left out, and the others are not, where the objective does not know it and where `positions` raises SteeringError
+    for one of its objects.
     """
     targets: list[list[RelationTarget]] = []
     objects: list[list[str]] = []
     tokens: list[list[list[int]]] = []
+    left_out: list[list[LeftOut]] = []
     for image, of_image in enumerate(triplets):
         slots: dict[tuple[int, int], int] = {}
         words: list[str] = []
+        found: list[list[int]] = []
         wanted: list[RelationTarget] = []
+        lost: list[LeftOut] = []
         for triplet in of_image:
-            if not knows(objective, triplet.relation.value):
+            ends = {triplet.subject_noun: triplet.subject, triplet.object_noun: triplet.object}
+            try:
+                _check_knows(objective, triplet.relation.value)
+                places = {span: positions(image, span) for span in ends if span not in slots}
+            except SteeringError as error:
+                lost.append(LeftOut(triplet, str(error)))
                 continue
-            for span, text in (
-                (triplet.subject_noun, triplet.subject),
-                (triplet.object_noun, triplet.object),
-            ):
-                if span not in slots:
-                    slots[span] = len(slots)
-                    words.append(text)
+            for span, place in places.items():
+                slots[span] = len(slots)
+                words.append(ends[span])
+                found.append(place)
             wanted.append(
                 RelationTarget(
                     slots[triplet.subject_noun], slots[triplet.object_noun], triplet.relation.value
@@ -62,14 +81,19 @@ def batch_targets(
             )
         targets.append(wanted)
         objects.append(words)
-        tokens.append([positions(image, span) for span in slots])
-    return BatchTargets(targets, objects, token_weights(tokens, length))
+        tokens.append(found)
+        left_out.append(lost)
+    return BatchTargets(targets, objects, token_weights(tokens, length), left_out)
+
+
+def _check_knows(objective: Objective, relation: str) -> None:
+    objective.check([[RelationTarget(0, 1, relation)]])
 
 
 def knows(objective: Objective, relation: str) -> bool:
     """Whether the objective can steer towards this relation."""
     try:
-        objective.check([[RelationTarget(0, 1, relation)]])
+        _check_knows(objective, relation)
     except SteeringError:
         return False
     return True

@@ -47,10 +47,6 @@ def move_of(z: Tensor, gradient: Tensor, plan: SteeringPlan, share: Tensor) -> T
     movable = gradient != 0
     unit, count = rms(z, movable), movable.flatten(1).sum(1)
     longest = torch.minimum(torch.full_like(unit, plan.step_size), MEAN_LIMIT * count.sqrt().to(unit))
-    length = (
-        plan.strength
-        * share
-        * torch.minimum(longest * unit, losses / size.clamp(min=torch.finfo(z.dtype).tiny))
-    )
+    length = plan.strength * share * longest * unit
     limit = (ELEMENT_LIMIT * unit).view(shape)
     return (-length.view(shape) * direction).clamp(-limit, limit)

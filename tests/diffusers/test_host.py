@@ -37,6 +37,7 @@ SCHEDULERS = [
     "DEISMultistepScheduler",
     "UniPCMultistepScheduler",
     "LCMScheduler",
+    "IPNDMScheduler",
 ]
 
 
@@ -351,12 +352,21 @@ def test_manual_triplets(pipe):
 @pytest.mark.parametrize(
     "changes, match",
     [
-        ({"latents": torch.zeros(1)}, "latents"),
+        ({"latents": torch.zeros(1)}, r"\(1, 4, 16, 16\)"),
+        ({"seed": 1.5}, "seed"),
+        ({"seed": "three"}, "seed"),
+        ({"return_dict": False}, "return_dict"),
+        ({"callback": print, "callback_steps": 1}, "callback_on_step_end"),
+        ({"generator": torch.Generator(), "generators": [torch.Generator()], "seed": None}, "both"),
+        ({"strenght": 2}, "strenght"),
+        ({"height": 33}, "multiples of 2"),
+        ({"prompt_embeds": torch.zeros(1, 154, 32)}, "77 tokens"),
+        ({"negative_prompt": "x", "negative_prompt_embeds": torch.zeros(1, 77, 32)}, "both"),
         ({"seed": [1, 2]}, "seed"),
         ({"seed": 1, "generators": [torch.Generator()]}, "generator"),
         ({"negative_prompt": ["a", "b"]}, "negative"),
         ({"prompt": []}, "prompt"),
-        ({"prompt": "very " * 40 + "big dog above a cat"}, "77 tokens"),
+        ({"num_images_per_prompt": 1.5}, "num_images_per_prompt"),
     ],
 )
 def test_bad_input_is_refused(pipe, changes, match):

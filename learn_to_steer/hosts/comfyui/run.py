@@ -54,7 +54,8 @@ def targets_of(relations: PromptRelations, objective: Objective, batch: int) -> 
     one = batch_targets(
         [list(relations.triplets)], objective, lambda image, span: relations.tokens_of(span), relations.length
     )
-    return BatchTargets(one.targets * batch, one.objects * batch, one.weights.repeat(batch, 1, 1))
+    weights = one.weights.repeat(batch, 1, 1)
+    return BatchTargets(one.targets * batch, one.objects * batch, weights, one.left_out * batch)
 
 
 def why_not_owned(relations: PromptRelations, conds: Sequence[dict[str, Any]]) -> str | None:

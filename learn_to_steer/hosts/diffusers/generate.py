@@ -7,9 +7,11 @@ steered in the pipeline's callback between two steps. What differs by architectu
 
 from __future__ import annotations
 
+import operator
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from diffusers import FluxPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
@@ -22,13 +24,14 @@ from ...objectives import LearnedObjective, Objective, RelationTarget, StepInfo,
 from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, steered_steps
 from ..modules import hooked
 from ..protocol import evaluator
-from ..targets import batch_targets
+from ..targets import BatchTargets, LeftOut, batch_targets
 from .pipelines import attention_layers, denoiser, model_family, run_of, token_positions
 from .run import Branch, Run
 from .schedule import Schedule, carry_over
 from .stable.unet import record_unet
 
 __all__ = [
+    "LeftOut",
     "SteeredOutput",
     "Triplet",
     "attention_layers",
@@ -41,13 +44,14 @@ __all__ = [
 ]
 
 
-_OURS = {"latents", "generator", "callback_on_step_end", "callback_on_step_end_tensor_inputs"}
+T = TypeVar("T")
 
-
-_OURS |= {"prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds"}
-
-
-_OURS |= {"callback", "callback_steps", "return_dict", "num_images_per_prompt"}
+_REFUSED = {
+    "return_dict": "the output is always a SteeredOutput",
+    "callback": "give callback_on_step_end or on_step",
+    "callback_steps": "give callback_on_step_end or on_step",
+}
+"""Arguments of pipelines that steering has no use for, and what there is instead."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class SteeredOutput:
     images: as the pipeline gives them for `output_type`. latents (B, channels, h, w): the final ones, unpacked.
     triplets: per image, every relation understood, steered or not.
     trace: what was done (see `SteeringTrace`); its labels name the relations steered.
+    left_out: per image, the relations that were understood and not steered, and why.
     seeds: per image, None where generators were given.
     model_calls: forward passes of the denoiser, the pipeline's and those of steering (`trace.forwards`) together.
     """
@@ -65,6 +70,7 @@ class SteeredOutput:
     latents: Tensor
     triplets: list[list[RelationTriplet]]
     trace: SteeringTrace
+    left_out: list[list[LeftOut]]
     seeds: list[int | None]
     model_calls: int
 
@@ -76,8 +82,8 @@ def generate(
     objective: Objective | None = None,
     plan: SteeringPlan | None = None,
     seed: int | Sequence[int] | None = None,
-    generators: Sequence[torch.Generator] | None = None,
-    num_inference_steps: int = 50,
+    generators: Sequence[torch.Generator] | torch.Generator | None = None,
+    num_inference_steps: int | None = None,
     guidance_scale: float | None = None,
     negative_prompt: str | Sequence[str] | None = None,
     height: int | None = None,
@@ -92,25 +98,33 @@ def generate(
 
     objective: what "right" means; None = plain generation. plan: default "fast". seed: one per
     image, or one number s for s, s + 1, ...; each image has its own generator, so it does not depend on the
-    others of its batch. guidance_scale: None = 7.5, for Flux 3.5. negative_prompt, height, width (pixels),
-    output_type: as in the pipeline. triplets: instead of parsing the prompt; per image (for a single prompt just
+    others of its batch. generators: instead of a seed, one per image, or one for all as pipelines take it.
+    num_inference_steps, guidance_scale: None = the pipeline's own default. negative_prompt, height, width (pixels),
+    output_type: as in the pipeline. triplets: instead of parsing the prompt; per prompt (for a single prompt just
     its list). family: the model's family, where it cannot be seen from its layout. on_step(StepInfo, latents
-    (B, channels, h, w)): after each turn of the pipeline's loop. pipe_arguments: anything else the pipeline takes,
-    such as clip_skip, eta, guidance_rescale, cross_attention_kwargs, ip_adapter_image, true_cfg_scale,
-    max_sequence_length.
+    (B, channels, h, w)): after each turn of the pipeline's loop.
+
+    pipe_arguments: anything else the pipeline takes, with its meaning there, such as clip_skip, eta, guidance_rescale,
+    cross_attention_kwargs, ip_adapter_image, true_cfg_scale, max_sequence_length, and
+    num_images_per_prompt: the images of a prompt stand side by side in everything that is given per image;
+    latents: the unit noise to begin with, for all images, in the pipeline's layout;
+    prompt_embeds and its like: of the same words as `prompt`, which must be given too, token for token;
+    callback_on_step_end: called before the latents are moved for the next step.
 
     With no objective, no steerable relation or strength 0 the pipeline runs as if called directly: same
-    images to the bit, same number of model calls.
+    images to the bit, same number of model calls. A relation that cannot be steered - the objective does not know it,
+    its objects are beyond what the text encoder reads - is left out, with a warning, and the picture comes all the same.
 
-    Raises SteeringError for another pipeline, an objective that does not fit the model, objects that are not
-    in the prompt or beyond the text encoder's length, a scheduler that cannot be steered, and arguments that
-    contradict each other.
+    Raises SteeringError for another pipeline, an objective that does not fit the model, triplets given by hand whose words
+    are not in the prompt or whose relation nobody knows, a scheduler that cannot be steered, and arguments that contradict
+    each other.
     """
-    if taken := sorted(_OURS & pipe_arguments.keys()):
-        raise SteeringError(
-            f"Expected no {', '.join(taken)}, which steering sets itself; use seed, generators, on_step or "
-            "one prompt per image instead."
-        )
+    if refused := sorted(_REFUSED.keys() & pipe_arguments.keys()):
+        raise SteeringError(f"Expected no {refused[0]}; {_REFUSED[refused[0]]}.")
+    if "generator" in pipe_arguments:
+        if generators is not None:
+            raise SteeringError("Expected generator or generators, got both; give one of them.")
+        generators = pipe_arguments.pop("generator")
     single = isinstance(prompt, str)
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
     if not prompts:
@@ -118,34 +132,49 @@ def generate(
     negatives = (
         _per_image(negative_prompt, prompts, "negative prompts") if negative_prompt is not None else None
     )
-    seeds, generators = _randomness(seed, generators, prompts)
+    if negatives is not None and pipe_arguments.get("negative_prompt_embeds") is not None:
+        raise SteeringError("Expected negative_prompt or negative_prompt_embeds, got both; give one of them.")
+    understood = understood_triplets(prompts, triplets, single)
+    each = _whole(pipe_arguments.pop("num_images_per_prompt", None) or 1, "num_images_per_prompt")
+    prompts, understood = _repeated(prompts, each), _repeated(understood, each)
+    seeds, generators = _randomness(seed, generators, len(prompts))
     run = run_of(
         pipe,
         prompts,
         num_inference_steps,
         generators=generators,
-        negatives=negatives,
+        negatives=_repeated(negatives, each) if negatives is not None else None,
         guidance_scale=guidance_scale,
         height=height,
         width=width,
+        each=each,
         **pipe_arguments,
     )
     plan = plan or SteeringPlan.preset("fast")
-    understood = understood_triplets(prompts, triplets, single)
     if objective is not None and triplets is not None:
         for of_image in understood:
             for triplet in of_image:
                 objective.check([[RelationTarget(0, 1, triplet.relation.value)]])
 
     trace = SteeringTrace([[] for _ in prompts])
+    left_out: list[list[LeftOut]] = [[] for _ in prompts]
     steering: _Steering | None = None
     calls = _Counter()
     with hooked([run.model.register_forward_pre_hook(calls)]):
         if objective is not None and plan.strength > 0 and plan.step_size > 0 and any(understood):
-            steering = _Steering.prepare(run, objective, plan, understood, family)
-            trace = steering.trace if steering is not None else trace
+            if plan.layers is not None:
+                objective = objective.reading(plan.layers)
+            wanted = batch_targets(
+                understood, objective, lambda image, span: token_positions(run, image, span), run.text_length
+            )
+            left_out = wanted.left_out
+            for reason in dict.fromkeys(str(one) for of_image in left_out for one in of_image):
+                warnings.warn(reason, stacklevel=2)
+            if any(wanted.targets):
+                steering = _Steering.prepare(run, objective, plan, wanted, family)
+                trace = steering.trace
         images, latents = run.call(steering, on_step, output_type)
-    return SteeredOutput(images, latents, understood, trace, seeds, calls.count)
+    return SteeredOutput(images, latents, understood, trace, left_out, seeds, calls.count)
 
 
 class _Counter:
@@ -178,17 +207,10 @@ class _Steering:
         run: Run,
         objective: Objective,
         plan: SteeringPlan,
-        triplets: list[list[RelationTriplet]],
+        wanted: BatchTargets,
         family: str | None,
-    ) -> _Steering | None:
-        """None where the objective knows none of the relations. Raises SteeringError, see `generate`."""
-        if plan.layers is not None:
-            objective = objective.reading(plan.layers)
-        wanted = batch_targets(
-            triplets, objective, lambda image, span: token_positions(run, image, span), run.text_length
-        )
-        if not any(wanted.targets):
-            return None
+    ) -> _Steering:
+        """Raises SteeringError, see `generate`."""
         family = family or run.family
         if isinstance(objective, LearnedObjective):
             check_classifier(objective.classifier, run.layers, family)
@@ -226,7 +248,8 @@ class _Steering:
         scale = self.schedule.scales[turn]
         model_input = latents * scale
         evaluate = evaluator(self.host, self.objective, self.targets, self.weights, info)
-        moved = self.loop.steer(model_input, evaluate, step)
+        with self.host.evaluations():
+            moved = self.loop.steer(model_input, evaluate, step)
         if moved is model_input:
             return latents
         change = (moved - model_input) / scale
@@ -243,18 +266,35 @@ def _per_image(value: str | Sequence[str], prompts: list[str], what: str) -> lis
 
 
 def _randomness(
-    seed: int | Sequence[int] | None, generators: Sequence[torch.Generator] | None, prompts: list[str]
-) -> tuple[list[int | None], list[torch.Generator]]:
+    seed: Any, generators: Sequence[torch.Generator] | torch.Generator | None, images: int
+) -> tuple[list[int | None], list[torch.Generator] | torch.Generator]:
     if generators is not None:
-        if seed is not None or len(generators) != len(prompts):
+        one = isinstance(generators, torch.Generator)
+        given: list[torch.Generator] = [generators] if one else list(generators)  # type: ignore[arg-type, list-item]
+        if seed is not None or not one and len(given) != images:
             raise SteeringError(
-                f"Expected either a seed or one generator for each of {len(prompts)} prompts, got "
-                f"{len(generators)} generator(s) and seed {seed}; give one or the other."
+                f"Expected either a seed or one generator for each of {images} images, got {len(given)} generator(s) "
+                f"and seed {seed}; give one or the other."
             )
-        return [None] * len(prompts), list(generators)
+        return [None] * images, given[0] if one and images > 1 else given
     if seed is None:
         seed = int(torch.randint(2**31, (1,)))
-    seeds = [seed + i for i in range(len(prompts))] if isinstance(seed, int) else [int(s) for s in seed]
-    if len(seeds) != len(prompts):
-        raise SteeringError(f"Expected one seed or {len(prompts)}, got {len(seeds)}; give one per prompt.")
+    if hasattr(seed, "__len__") and not getattr(seed, "shape", None) == ():
+        seeds = [_whole(s, "seed") for s in seed]
+    else:
+        seeds = [_whole(seed, "seed") + i for i in range(images)]
+    if len(seeds) != images:
+        raise SteeringError(f"Expected one seed or {images}, got {len(seeds)}; give one per image.")
     return list(seeds), [torch.Generator("cpu").manual_seed(s) for s in seeds]
+
+
+def _whole(value: Any, name: str) -> int:
+    """A whole number of any library."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise SteeringError(f"Expected {name} to be a whole number, got {value!r}; correct it.") from None
+
+
+def _repeated(values: Sequence[T], each: int) -> list[T]:
+    return [value for value in values for _ in range(each)]

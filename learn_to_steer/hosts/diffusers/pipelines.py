@@ -15,7 +15,8 @@ from ...errors import SteeringError
 from ...language import strip_weighting
 from .flux import transformer as diffusers_flux
 from .flux.run import FluxRun
-from .run import Run
+from .protocol import Pipeline
+from .run import Run, known_arguments
 from .stable import unet as diffusers_unet
 from .stable.run import StableDiffusionRun
 
@@ -27,9 +28,9 @@ PIPELINES: dict[type, type[Run]] = {
 """Pipelines that can be steered, and what knows each."""
 
 
-def denoiser(pipe: Any) -> nn.Module:
+def denoiser(pipe: Pipeline) -> nn.Module:
     """The model of a pipeline that draws: its UNet or its transformer."""
-    return pipe.transformer if isinstance(pipe, FluxPipeline) else pipe.unet
+    return pipe.transformer if isinstance(pipe, FluxPipeline) else pipe.unet  # type: ignore[attr-defined]
 
 
 def attention_layers(model: Any) -> list[AttentionLayer]:
@@ -46,20 +47,22 @@ def model_family(model: Any) -> str:
 
 
 def run_of(
-    pipe: Any,
+    pipe: Pipeline,
     prompts: Sequence[str],
-    num_inference_steps: int,
+    num_inference_steps: int | None = None,
     *,
-    generators: Sequence[torch.Generator] = (),
+    generators: Sequence[torch.Generator] | torch.Generator = (),
     negatives: list[str] | None = None,
     guidance_scale: float | None = None,
     height: int | None = None,
     width: int | None = None,
+    each: int = 1,
     **pipe_arguments: Any,
 ) -> Run:
     """A call of a pipeline that has not happened yet: its schedule, layers, text states and conditional branch.
 
-    Raises SteeringError for a pipeline that cannot be steered.
+    prompts, negatives: one per image, see `Run`. num_inference_steps, guidance_scale: None = the pipeline's own
+    default. Raises SteeringError for a pipeline that cannot be steered, arguments it does not take, and as `Run` does.
     """
     kind = next((run for known, run in PIPELINES.items() if isinstance(pipe, known)), None)
     if kind is None:
@@ -67,10 +70,16 @@ def run_of(
             f"Expected a {', '.join(known.__name__ for known in PIPELINES)}, got {type(pipe).__name__}; load the "
             "model with one of these."
         )
-    return kind(
-        pipe, list(prompts), negatives, list(generators), num_inference_steps, guidance_scale, height, width,
-        pipe_arguments,
-    )  # fmt: skip
+    defaults = known_arguments(pipe)
+    if unknown := [name for name in pipe_arguments if name not in defaults]:
+        raise SteeringError(
+            f"Expected arguments that {type(pipe).__name__} takes ({', '.join(defaults)}), got {unknown[0]}; correct "
+            "the name."
+        )
+    steps = defaults["num_inference_steps"] if num_inference_steps is None else num_inference_steps
+    guidance = defaults["guidance_scale"] if guidance_scale is None else guidance_scale
+    drawn = generators if isinstance(generators, torch.Generator) else list(generators)
+    return kind(pipe, list(prompts), negatives, drawn, steps, guidance, height, width, pipe_arguments, each)
 
 
 def token_positions(run: Run, image: int, span: tuple[int, int]) -> list[int]:

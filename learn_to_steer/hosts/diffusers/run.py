@@ -6,18 +6,21 @@ its conditional branch. `diffusers.generate` picks the subclass and steers; noth
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from ...attention import AttentionLayer, MapStack
+from ...attention import AttentionLayer
+from ...errors import SteeringError
 from ...inversion import Slope, invert
 from ...objectives import StepInfo
-from ..protocol import Host
+from .branch import Branch
+from .protocol import Pipeline
 from .schedule import Schedule
 
 TEXT_STATES = (
@@ -27,6 +30,20 @@ TEXT_STATES = (
     "negative_pooled_prompt_embeds",
 )
 """Names under which pipelines take encoded text."""
+
+SECOND_TEXTS = ("prompt_2", "negative_prompt_2")
+"""Names under which pipelines take another text for their second text encoder."""
+
+
+def known_arguments(pipe: Pipeline) -> dict[str, Any]:
+    """The arguments that calls of this pipeline take, with their defaults."""
+    known: dict[str, Any] = {}
+    for kind in reversed(type(pipe).__mro__):
+        if "__call__" in vars(kind):
+            for name, parameter in inspect.signature(vars(kind)["__call__"]).parameters.items():
+                if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                    known[name] = parameter.default
+    return {name: default for name, default in known.items() if name != "self"}
 
 
 class Mover(Protocol):
@@ -39,49 +56,46 @@ class Mover(Protocol):
         """The latents to go on with at this turn of the pipeline's loop."""
 
 
-class Branch(Host, Protocol):
-    """A `Host` that can also read at any diffusion time of its own."""
-
-    dtype: torch.dtype
-    """Of the text states, which is also that of the latents."""
-
-    device: torch.device
-
-    def record_at(
-        self,
-        latent: Tensor,
-        timesteps: Tensor,
-        images: Sequence[int],
-        weights: Tensor,
-        layers: tuple[str, ...] | None,
-    ) -> MapStack:
-        """As `Host.read`, with a time of its own for each row. timesteps (b,): as the pipeline's scheduler has
-        them."""
-
-    def predict(self, latent: Tensor, step: int) -> Tensor:
-        """What the model puts out for the whole batch; latent as in `Host.read`."""
-
-
 @dataclass
 class Run(ABC):
-    """One call of a pipeline. generators: one per image. guidance_scale: None = the architecture's usual one.
-    extra: the pipeline's further arguments."""
+    """One call of a pipeline.
 
-    usual_guidance: ClassVar[float] = 7.5
+    prompts, negatives: one per image, those of one prompt side by side. each: images of one prompt. generators: one per
+    image, or one for all. height, width: pixels, None = the model's own. extra: the pipeline's further arguments.
 
-    pipe: Any
+    Raises SteeringError for a size, latents or text states that do not fit.
+    """
+
+    pipe: Pipeline
     prompts: list[str]
     negatives: list[str] | None
-    generators: list[torch.Generator]
+    generators: list[torch.Generator] | torch.Generator
     num_inference_steps: int
-    guidance_scale: float | None
+    guidance_scale: float
     height: int | None
     width: int | None
     extra: dict[str, Any]
+    each: int = 1
 
     def __post_init__(self) -> None:
-        if self.guidance_scale is None:
-            self.guidance_scale = self.usual_guidance
+        factor = self.pipe.vae_scale_factor
+        if any(side < factor or side % factor for side in self.size):
+            raise SteeringError(
+                f"Expected a height and a width that are multiples of {factor} pixels, got {self.size[0]} x "
+                f"{self.size[1]}; choose the nearest ones."
+            )
+        latents = self.extra.get("latents")
+        if latents is not None and tuple(latents.shape) != self.latent_shape:
+            raise SteeringError(
+                f"Expected latents of shape {self.latent_shape}, as the pipeline takes them, got {tuple(latents.shape)}; "
+                "make them for this number of images and this size."
+            )
+        given = self.extra.get("prompt_embeds")
+        pooled = "pooled_prompt_embeds"
+        if given is not None and self.extra.get(pooled) is None and pooled in known_arguments(self.pipe):
+            raise SteeringError(
+                f"Expected {pooled} together with prompt_embeds, got none; give both, as the text encoders make them."
+            )
 
     @property
     @abstractmethod
@@ -117,17 +131,60 @@ class Run(ABC):
     def schedule(self) -> Schedule:
         """The steps of this run. Raises SteeringError for a scheduler that cannot be steered."""
 
-    @abstractmethod
     def encoded(self) -> dict[str, Tensor]:
-        """The text states, encoded once, under the pipeline's own argument names."""
+        """The text states, encoded once or as given, under the pipeline's own argument names.
+
+        Raises SteeringError for a second text and for given states of another length than the prompt's tokens: the
+        objects could not be found in them.
+        """
+        if self.extra.get("prompt_2") is not None:
+            raise SteeringError(
+                "Expected one prompt for both text encoders, got prompt_2 as well; leave it out, or the words of the "
+                "relations cannot be found in the text that the model attends to."
+            )
+        given = self.given_states
+        if given and given["prompt_embeds"].shape[1] != self.text_length:
+            raise SteeringError(
+                f"Expected prompt_embeds of {self.text_length} tokens, as the prompt itself is encoded to, got "
+                f"{given['prompt_embeds'].shape[1]}; encode it to that length, or leave them out."
+            )
+        # Given states are repeated already, see `given_states`.
+        prompts, each = (self.prompts, 1) if given else (self.prompts[:: self.each], self.each)
+        negatives = self.negatives[:: self.each // each] if self.negatives is not None else None
+        with torch.no_grad():
+            return self.encode(prompts, negatives, each, given)
+
+    @abstractmethod
+    def encode(
+        self, prompts: list[str], negatives: list[str] | None, each: int, given: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """The text states of these prompts, `each` times over. given: states that need not be encoded."""
+
+    @property
+    def given_states(self) -> dict[str, Tensor]:
+        """Text states that the caller gives instead of having the prompts encoded, one row per image."""
+        names = TEXT_STATES if self.extra.get("prompt_embeds") is not None else ()
+        states = {name: self.extra[name] for name in names if self.extra.get(name) is not None}
+        return {name: state.repeat_interleave(self.each, 0) for name, state in states.items()}
 
     def unencoded(self) -> dict[str, Any]:
         """Text arguments that `encoded` leaves to the pipeline."""
         return {}
 
+    @property
     @abstractmethod
+    def latent_shape(self) -> tuple[int, ...]:
+        """Of the latents of all images, in the layout in which the pipeline takes them."""
+
     def first_noise(self, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """The unit noise the pipeline itself would draw, in the layout in which it takes `latents`."""
+        """The unit noise the pipeline itself would begin with, given or drawn, in the layout in which it takes
+        `latents`."""
+        given = self.extra.get("latents")
+        return self.drawn_noise(dtype, device) if given is None else given.to(device, dtype)
+
+    @abstractmethod
+    def drawn_noise(self, dtype: torch.dtype, device: torch.device) -> Tensor:
+        """The unit noise the pipeline itself would draw."""
 
     @abstractmethod
     def branch(self, encoded: dict[str, Tensor], schedule: Schedule, family: str) -> Branch:
@@ -167,21 +224,35 @@ class Run(ABC):
     ) -> tuple[Any, Tensor]:
         """Run the pipeline; the images and the final latents (B, channels, h, w)."""
         final: list[Tensor] = []
+        extra = dict(self.extra)
+        theirs = extra.pop("callback_on_step_end", None)
+        named = extra.pop("callback_on_step_end_tensor_inputs", None)
+        wanted: list[str] = list(getattr(theirs, "tensor_inputs", None) or named or ["latents"])
 
         def between(pipe: Any, turn: int, timestep: Tensor, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-            latents = tensors["latents"]
+            returned: dict[str, Tensor] = {}
+            if theirs is not None:
+                returned = theirs(pipe, turn, timestep, {k: tensors[k] for k in wanted}) or {}
+            latents = returned.get("latents", tensors["latents"])
             if steering is not None:
                 latents = steering.move(latents, turn + 1)
             final[:] = [latents]
             if on_step is not None:
                 on_step(StepInfo(turn, pipe.num_timesteps), self.unpacked(latents))
-            return {"latents": latents}
+            return {**returned, "latents": latents}
 
-        arguments: dict[str, Any] = {"prompt": self.prompts, "negative_prompt": self.negatives}
-        extra = self.extra
         if steering is not None:
             arguments = steering.first_arguments()
-            extra = {k: v for k, v in extra.items() if k not in ("prompt_2", "negative_prompt_2")}
+            extra = {k: v for k, v in extra.items() if k not in (*SECOND_TEXTS, *TEXT_STATES, "latents")}
+        elif states := self.given_states:
+            arguments = {**states, "negative_prompt": self.negatives}
+            extra = {k: v for k, v in extra.items() if k not in TEXT_STATES}
+        else:
+            arguments = {
+                "prompt": self.prompts[:: self.each],
+                "negative_prompt": self.negatives[:: self.each] if self.negatives is not None else None,
+                "num_images_per_prompt": self.each,
+            }
         result = self.pipe(
             **arguments,
             height=self.height,
@@ -191,17 +262,7 @@ class Run(ABC):
             generator=self.generators,
             output_type=output_type,
             callback_on_step_end=between,
+            callback_on_step_end_tensor_inputs=list(dict.fromkeys([*wanted, "latents"])),
             **extra,
         )
         return result.images, self.unpacked(final[0])
-
-
-def rows_of(value: Any, rows: list[int]) -> Any:
-    """The given batch rows of every tensor inside; what is in `cross_attention_kwargs` is left whole."""
-    if isinstance(value, Tensor):
-        return value[rows]
-    if isinstance(value, dict):
-        return {k: v if k == "cross_attention_kwargs" else rows_of(v, rows) for k, v in value.items()}
-    if isinstance(value, list):
-        return [rows_of(v, rows) for v in value]
-    return value

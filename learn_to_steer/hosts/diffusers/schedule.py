@@ -103,7 +103,10 @@ def _sigma(scheduler: Any, turn: int, timestep: float) -> float:
         kept = scheduler.alphas_cumprod.double().cpu().numpy().clip(1e-10, 1 - 1e-10)
         log_sigmas = 0.5 * np.log((1 - kept) / kept)
         return float(np.exp(np.interp(timestep, np.arange(len(kept)), log_sigmas)))
-    return float(scheduler.sigmas[turn])
+    if hasattr(scheduler, "sigmas"):
+        return float(scheduler.sigmas[turn])
+    # IPNDM: what it calls betas and alphas are the shares of noise and picture themselves.
+    return float(scheduler.betas[turn] / scheduler.alphas[turn].clamp(min=1e-5))
 
 
 def _share(scheduler: Any, turn: int, timestep: float, turns: int, sigmas: Any) -> float:

@@ -7,7 +7,6 @@ each 2 x 2 patch is one token, row-major.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,10 @@ from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from torch import Tensor, nn
 
 from ....attention import AttentionLayer, MapStack
-from ....errors import SteeringError
 from ....inversion import Slope
-from ....objectives import StepInfo
-from ...modules import frozen
-from ..run import Branch, Run, rows_of
+from ..branch import Branch
+from ..protocol import TransformerPipeline
+from ..run import Run
 from ..schedule import Schedule
 from .transformer import flux_attention_layers, flux_family, record_flux
 
@@ -28,78 +26,32 @@ LONGEST_TEXT = 512
 """Text tokens of a Flux pipeline that is not told otherwise."""
 
 
-class _ConditionalTransformer:
-    """`Host` for one batch of prompts: the transformer with everything its conditional branch is given.
+class _ConditionalTransformer(Branch):
+    """See `Branch`. grid: height and width in tokens."""
 
-    grid: height and width in tokens. arguments: per row of the batch; shared: for all rows.
-    """
+    grid: tuple[int, int]
 
-    def __init__(
-        self,
-        transformer: Any,
-        family: str,
-        schedule: Schedule,
-        context: Tensor,
-        grid: tuple[int, int],
-        arguments: dict[str, Any],
-        shared: dict[str, Any],
-    ) -> None:
-        self.transformer, self.family, self.context, self.grid = transformer, family, context, grid
-        self.arguments, self.shared = arguments, shared
-        self.layers = flux_attention_layers(transformer)
-        self.dtype, self.device = context.dtype, context.device
-        self.timestep_of = {step: schedule.timesteps[turn] for turn, step in schedule.steps.items()}
+    def time(self, timesteps: Tensor) -> Tensor:
+        return timesteps.to(self.dtype) / 1000
 
-    def read(
-        self,
-        latent: Tensor,
-        images: Sequence[int],
-        step: StepInfo,
-        weights: Tensor,
-        layers: tuple[str, ...] | None,
-    ) -> MapStack:
-        timesteps = self.timestep_of[step.step].expand(len(images))
-        return self.record_at(latent, timesteps, images, weights, layers)
-
-    def record_at(
+    def record(
         self,
         latent: Tensor,
         timesteps: Tensor,
-        images: Sequence[int],
+        context: Tensor,
         weights: Tensor,
         layers: tuple[str, ...] | None,
+        given: dict[str, Any],
     ) -> MapStack:
-        rows = list(images)
-        with frozen(self.transformer):
-            return record_flux(
-                self.transformer,
-                latent.to(self.dtype),
-                timesteps.to(self.device, self.dtype) / 1000,
-                self.context[rows],
-                weights,
-                height=self.grid[0],
-                width=self.grid[1],
-                layers=layers,
-                **rows_of(self.arguments, rows),
-                **self.shared,
-            )
-
-    def predict(self, latent: Tensor, step: int) -> Tensor:
-        output: Tensor = self.transformer(
-            latent.to(self.dtype),
-            encoder_hidden_states=self.context,
-            timestep=self.timestep_of[step].expand(len(latent)).to(self.device, self.dtype) / 1000,
-            return_dict=False,
-            **self.arguments,
-            **self.shared,
-        )[0]
-        return output
+        return record_flux(
+            self.model, latent, self.time(timesteps), context, weights, *self.grid, layers, **given
+        )
 
 
 class FluxRun(Run):
     """See `Run`. Latents are packed, (B, h / 2 * w / 2, 4 * channels)."""
 
-    usual_guidance = 3.5
+    pipe: TransformerPipeline
 
     @property
     def model(self) -> nn.Module:
@@ -151,33 +103,35 @@ class FluxRun(Run):
         )
         return Schedule(scheduler, steps, self.pipe._execution_device, sigmas=sigmas, mu=shift)
 
-    def encoded(self) -> dict[str, Tensor]:
-        if self.extra.get("prompt_2") is not None:
-            raise SteeringError(
-                "Expected one prompt for both text encoders, got prompt_2 as well; leave it out, or the words of the "
-                "relations cannot be found in the text that the model attends to."
-            )
+    def encode(
+        self, prompts: list[str], negatives: list[str] | None, each: int, given: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
         lora = (self.extra.get("joint_attention_kwargs") or {}).get("scale")
-        with torch.no_grad():
-            context, pooled, _ = self.pipe.encode_prompt(
-                prompt=self.prompts,
-                prompt_2=None,
-                device=self.pipe._execution_device,
-                num_images_per_prompt=1,
-                max_sequence_length=self.extra.get("max_sequence_length", LONGEST_TEXT),
-                lora_scale=lora,
-            )
-        return {"prompt_embeds": context, "pooled_prompt_embeds": pooled}
+        states = self.pipe.encode_prompt(
+            prompt=prompts,
+            prompt_2=None,
+            device=self.pipe._execution_device,
+            num_images_per_prompt=each,
+            max_sequence_length=self.extra.get("max_sequence_length", LONGEST_TEXT),
+            lora_scale=lora,
+            **{name: given[name] for name in ("prompt_embeds", "pooled_prompt_embeds") if name in given},
+        )
+        encoded = {"prompt_embeds": states[0], "pooled_prompt_embeds": states[1]}
+        return {**given, **{name: state for name, state in encoded.items() if state is not None}}
 
     def unencoded(self) -> dict[str, Any]:
         """The negative prompts: only the pipeline knows whether it has use for them."""
-        return {"negative_prompt": self.negatives, **self._second_negatives()}
+        second = self.extra.get("negative_prompt_2")
+        return {
+            "negative_prompt": self.negatives,
+            **({} if second is None else {"negative_prompt_2": second}),
+        }
 
-    def _second_negatives(self) -> dict[str, Any]:
-        given = self.extra.get("negative_prompt_2")
-        return {} if given is None else {"negative_prompt_2": given}
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        return len(self.prompts), self.grid[0] * self.grid[1], self.pipe.transformer.config.in_channels
 
-    def first_noise(self, dtype: torch.dtype, device: torch.device) -> Tensor:
+    def drawn_noise(self, dtype: torch.dtype, device: torch.device) -> Tensor:
         channels = self.pipe.transformer.config.in_channels // 4
         latents, _ = self.pipe.prepare_latents(
             len(self.prompts), channels, *self.size, dtype, device, self.generators
@@ -208,7 +162,7 @@ class FluxRun(Run):
         context = encoded["prompt_embeds"].to(device)
         arguments: dict[str, Any] = {"pooled_projections": encoded["pooled_prompt_embeds"].to(device)}
         if pipe.transformer.config.guidance_embeds:
-            arguments["guidance"] = torch.full((batch,), self.guidance_scale, device=device)  # type: ignore[arg-type]
+            arguments["guidance"] = torch.full((batch,), self.guidance_scale, device=device)
         shared = {
             "img_ids": pipe._prepare_latent_image_ids(batch, *self.grid, device, context.dtype),
             "txt_ids": torch.zeros(context.shape[1], 3, device=device, dtype=context.dtype),
@@ -222,6 +176,8 @@ class FluxRun(Run):
                 )
         if joint:
             arguments["joint_attention_kwargs"] = joint
-        return _ConditionalTransformer(
-            pipe.transformer, family, schedule, context, self.grid, arguments, shared
+        made = _ConditionalTransformer(
+            pipe.transformer, self.layers, family, schedule, context, arguments, shared
         )
+        made.grid = self.grid
+        return made

@@ -9,20 +9,19 @@ ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from diffusers.models import embeddings
 from einops import rearrange
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from ....attention import AttentionLayer, AttentionRecorder, MapStack, StopForward
 from ....errors import SteeringError
 from ...families import FLUX_LAYOUT
 from ...modules import hooked
+from ..evaluating import checkpointed, unchecked
 
 
 def flux_attention_layers(transformer: Any) -> list[AttentionLayer]:
@@ -79,7 +78,7 @@ def record_flux(
     blocks = [*transformer.transformer_blocks, *transformer.single_transformer_blocks]
     handles: list[torch.utils.hooks.RemovableHandle] = []
     last = max(i for i, layer in enumerate(names) if recorder.wants(layer))
-    with hooked(handles), _checkpointed(transformer, blocks[last] if stop else None):
+    with hooked(handles), checkpointed(transformer, blocks[last] if stop else None):
         for layer, block in zip(names, blocks, strict=True):
             if recorder.wants(layer):
                 _listen(layer, block.attn, context.shape[1], recorder, (height, width), handles)
@@ -94,31 +93,6 @@ def record_flux(
         except StopForward:
             pass
     return recorder.maps()
-
-
-@contextmanager
-def _checkpointed(transformer: Any, but: nn.Module | None) -> Iterator[None]:
-    """Inside, a transformer whose gradient checkpointing is enabled does it for every block but one: a pass that is
-    ended inside a checkpointed block would leave its bookkeeping behind."""
-    if not getattr(transformer, "gradient_checkpointing", False):
-        yield
-        return
-    before = transformer._gradient_checkpointing_func
-
-    def run(block: nn.Module, *arguments: Any) -> Any:
-        if block is but:
-            return block(*arguments)
-        return checkpoint(block, *arguments, use_reentrant=False)
-
-    transformer._gradient_checkpointing_func = run
-    try:
-        yield
-    finally:
-        transformer._gradient_checkpointing_func = before
-
-
-def _kept(tensor: Tensor) -> Tensor:
-    return tensor
 
 
 def _listen(
@@ -141,18 +115,19 @@ def _listen(
                 return
             query, key, rope = seen.pop("query"), seen.pop("key"), seen.pop("rope")
             # Not a part of the block, so not of what checkpointing drops and runs again.
-            with torch.autograd.graph.saved_tensors_hooks(_kept, _kept):
+            with unchecked():
                 map_of(query, key, rope)
 
         def map_of(query: Tensor, key: Tensor, rope: Any) -> None:
             if layer.stage == "single":  # one sequence, text first
                 query, key = query[:, text:], key[:, :text]
+            query, key = (rearrange(x, "b n heads d -> b heads n d") for x in (query, key))
             if rope is not None:
                 cos, sin = rope  # (T + N, d) each
                 query = _rotated(query, cos[text:], sin[text:])
                 key = _rotated(key, cos[:text], sin[:text])
-            query, key = (rearrange(x, "b n heads d -> b heads n d") for x in (query, key))
-            recorder.record(layer, query, key, attention.head_dim**-0.5, *grid)
+            with torch.autocast(query.device.type, enabled=False):
+                recorder.record(layer, query, key, attention.head_dim**-0.5, *grid)
 
         return hook
 
@@ -163,7 +138,6 @@ def _listen(
 
 
 def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary position embedding as the model's own processor applies it. x (B, n, heads, d), cos and sin (n,
-    d)."""
+    """Rotary position embedding as the model's own processor applies it. x (B, heads, n, d), cos and sin (n, d)."""
     rotate: Any = embeddings.apply_rotary_emb
-    return rotate(x, (cos, sin), sequence_dim=1)
+    return rotate(x, (cos, sin))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,67 +11,35 @@ from torch import Tensor, nn
 
 from ....attention import AttentionLayer, MapStack
 from ....inversion import Slope
-from ....objectives import StepInfo
-from ...modules import frozen
-from ..run import TEXT_STATES, Branch, Run, rows_of
+from ..branch import Branch
+from ..protocol import UNetPipeline
+from ..run import TEXT_STATES, Run
 from ..schedule import Schedule
 from .unet import attention_layers, model_family, record_unet
 
 
-class _ConditionalUNet:
-    """`Host` for one batch of prompts: the UNet with everything its conditional branch is given."""
+class _ConditionalUNet(Branch):
+    """See `Branch`."""
 
-    def __init__(
-        self, unet: Any, family: str, schedule: Schedule, context: Tensor, arguments: dict[str, Any]
-    ) -> None:
-        self.unet, self.family, self.context, self.arguments = unet, family, context, arguments
-        self.layers = attention_layers(unet)
-        self.dtype, self.device = context.dtype, context.device
-        self.timestep_of = {step: schedule.timesteps[turn] for turn, step in schedule.steps.items()}
+    def time(self, timesteps: Tensor) -> Tensor:
+        return timesteps
 
-    def read(
-        self,
-        latent: Tensor,
-        images: Sequence[int],
-        step: StepInfo,
-        weights: Tensor,
-        layers: tuple[str, ...] | None,
-    ) -> MapStack:
-        return self.record_at(latent, self.timestep_of[step.step], images, weights, layers)
-
-    def record_at(
+    def record(
         self,
         latent: Tensor,
         timesteps: Tensor,
-        images: Sequence[int],
+        context: Tensor,
         weights: Tensor,
         layers: tuple[str, ...] | None,
+        given: dict[str, Any],
     ) -> MapStack:
-        rows = list(images)
-        with frozen(self.unet):
-            return record_unet(
-                self.unet,
-                latent.to(self.context.dtype),
-                timesteps,
-                self.context[rows],
-                weights,
-                layers,
-                **rows_of(self.arguments, rows),
-            )
-
-    def predict(self, latent: Tensor, step: int) -> Tensor:
-        output: Tensor = self.unet(
-            latent.to(self.context.dtype),
-            self.timestep_of[step],
-            encoder_hidden_states=self.context,
-            return_dict=False,
-            **self.arguments,
-        )[0]
-        return output
+        return record_unet(self.model, latent, self.time(timesteps), context, weights, layers, **given)
 
 
 class StableDiffusionRun(Run):
     """See `Run`. Latents are (B, 4, h, w) throughout."""
+
+    pipe: UNetPipeline
 
     @property
     def model(self) -> nn.Module:
@@ -89,7 +56,7 @@ class StableDiffusionRun(Run):
     @property
     def guided(self) -> bool:
         """Whether there is a negative branch."""
-        return bool(self.guidance_scale > 1 and self.pipe.unet.config.time_cond_proj_dim is None)  # type: ignore[operator]
+        return bool(self.guidance_scale > 1 and self.pipe.unet.config.time_cond_proj_dim is None)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -115,28 +82,33 @@ class StableDiffusionRun(Run):
             self.extra.get("sigmas"),
         )
 
-    def encoded(self) -> dict[str, Tensor]:
+    def encode(
+        self, prompts: list[str], negatives: list[str] | None, each: int, given: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
         extra = self.extra
         lora = (extra.get("cross_attention_kwargs") or {}).get("scale")
-        more = {k: extra[k] for k in ("prompt_2", "negative_prompt_2") if k in extra}
-        with torch.no_grad():
-            states = self.pipe.encode_prompt(
-                prompt=self.prompts,
-                device=self.pipe._execution_device,
-                num_images_per_prompt=1,
-                do_classifier_free_guidance=self.guided,
-                negative_prompt=self.negatives,
-                lora_scale=lora,
-                clip_skip=extra.get("clip_skip"),
-                **more,
-            )
+        second = extra.get("negative_prompt_2")
+        states = self.pipe.encode_prompt(
+            prompt=prompts,
+            device=self.pipe._execution_device,
+            num_images_per_prompt=each,
+            do_classifier_free_guidance=self.guided,
+            negative_prompt=negatives,
+            lora_scale=lora,
+            clip_skip=extra.get("clip_skip"),
+            **({} if second is None else {"negative_prompt_2": second}),
+            **given,
+        )
         return {name: state for name, state in zip(TEXT_STATES, states, strict=False) if state is not None}
 
-    def first_noise(self, dtype: torch.dtype, device: torch.device) -> Tensor:
-        height, width = self.size
-        factor = self.pipe.vae_scale_factor
-        shape = (len(self.prompts), self.pipe.unet.config.in_channels, height // factor, width // factor)
-        return randn_tensor(shape, generator=self.generators, device=device, dtype=dtype)
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        height, width = (side // self.pipe.vae_scale_factor for side in self.size)
+        return len(self.prompts), self.pipe.unet.config.in_channels, height, width
+
+    def drawn_noise(self, dtype: torch.dtype, device: torch.device) -> Tensor:
+        noise: Tensor = randn_tensor(self.latent_shape, generator=self.generators, device=device, dtype=dtype)
+        return noise
 
     def noised(self, latents: Tensor, noise: Tensor, steps: Tensor) -> Tensor:
         return self.pipe.scheduler.add_noise(latents, noise, self.schedule().timesteps[steps])
@@ -168,7 +140,9 @@ class StableDiffusionRun(Run):
 
     def branch(self, encoded: dict[str, Tensor], schedule: Schedule, family: str) -> _ConditionalUNet:
         context = encoded["prompt_embeds"].to(self.pipe._execution_device)
-        return _ConditionalUNet(self.pipe.unet, family, schedule, context, self._arguments(encoded))
+        return _ConditionalUNet(
+            self.pipe.unet, self.layers, family, schedule, context, self._arguments(encoded)
+        )
 
     def _arguments(self, encoded: dict[str, Tensor]) -> dict[str, Any]:
         """What the UNet is given besides latent, timestep and text states, conditional rows only."""
@@ -197,7 +171,7 @@ class StableDiffusionRun(Run):
         if added:
             arguments["added_cond_kwargs"] = added
         if pipe.unet.config.time_cond_proj_dim is not None:
-            scale = torch.tensor(self.guidance_scale - 1).repeat(batch)  # type: ignore[operator]
+            scale = torch.tensor(self.guidance_scale - 1).repeat(batch)
             embedding = pipe.get_guidance_scale_embedding(
                 scale, embedding_dim=pipe.unet.config.time_cond_proj_dim
             )

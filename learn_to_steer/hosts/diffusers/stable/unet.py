@@ -18,15 +18,18 @@ from torch import Tensor, nn
 from ....attention import AttentionLayer, AttentionRecorder, MapStack, StopForward
 from ...families import UNET_FAMILIES
 from ...modules import hooked
+from ..evaluating import checkpointed, unchecked
 
 
 @dataclass(frozen=True)
 class _LocatedAttention:
-    """One cross-attention, and the block around it that knows the grid's height and width."""
+    """One cross-attention, the transformer block that it is a part of, and the module around that block that knows the
+    grid's height and width."""
 
     layer: AttentionLayer
     attention: nn.Module
     block: nn.Module
+    around: nn.Module
 
 
 def attention_layers(unet: Any) -> list[AttentionLayer]:
@@ -56,7 +59,7 @@ def _located(unet: Any) -> list[_LocatedAttention]:
                     continue
                 name = f"{prefix}.{j}" + (f".{k}" if len(inner) > 1 else "")
                 layer = AttentionLayer(name, stage, len(found), attention.heads)  # type: ignore[arg-type]
-                found.append(_LocatedAttention(layer, attention, transformer))
+                found.append(_LocatedAttention(layer, attention, part, transformer))
     return found
 
 
@@ -76,12 +79,15 @@ def record_unet(
     (B, T, width). weights (B, O, T): see `tokens.token_weights`. layers: names to read, None = all. stop: end
     the pass after the last of them. unet_arguments: further arguments of the UNet's forward.
 
+    Where the UNet's gradient checkpointing is enabled, only what enters its blocks is kept for the backward pass.
+
     Raises SteeringError for layers the UNet does not have. No hook is left behind, whatever happens.
     """
     located = _located(unet)
     recorder = AttentionRecorder(weights, [one.layer for one in located], layers, stop)
     handles: list[torch.utils.hooks.RemovableHandle] = []
-    with hooked(handles):
+    last = [one.block for one in located if recorder.wants(one.layer)][-1]
+    with hooked(handles), checkpointed(unet, last if stop else None):
         for one in located:
             if recorder.wants(one.layer):
                 _listen(one, recorder, handles)
@@ -106,21 +112,26 @@ def _listen(
         def hook(module: nn.Module, args: Any, output: Tensor) -> None:
             seen[name] = output
             if len(seen) == 2:
-                query, key = seen.pop("query"), seen.pop("key")
-                if fused:
-                    key = key.chunk(2, dim=-1)[0]
-                query, key = (
-                    rearrange(x, "b n (heads d) -> b heads n d", heads=attention.heads) for x in (query, key)
-                )
-                if getattr(attention, "norm_q", None) is not None:
-                    query = attention.norm_q(query)
-                if getattr(attention, "norm_k", None) is not None:
-                    key = attention.norm_k(key)
+                # Not a part of the block, so not of what checkpointing drops and runs again.
+                with unchecked():
+                    map_of(seen.pop("query"), seen.pop("key"))
+
+        def map_of(query: Tensor, key: Tensor) -> None:
+            if fused:
+                key = key.chunk(2, dim=-1)[0]
+            query, key = (
+                rearrange(x, "b n (heads d) -> b heads n d", heads=attention.heads) for x in (query, key)
+            )
+            if getattr(attention, "norm_q", None) is not None:
+                query = attention.norm_q(query)
+            if getattr(attention, "norm_k", None) is not None:
+                key = attention.norm_k(key)
+            with torch.autocast(query.device.type, enabled=False):
                 recorder.record(one.layer, query, key, attention.scale, grid[0], grid[1])
 
         return hook
 
     fused = bool(getattr(attention, "fused_projections", False))
-    handles.append(one.block.register_forward_pre_hook(enter, with_kwargs=True))
+    handles.append(one.around.register_forward_pre_hook(enter, with_kwargs=True))
     handles.append(attention.to_q.register_forward_hook(take("query")))
     handles.append((attention.to_kv if fused else attention.to_k).register_forward_hook(take("key")))
