@@ -89,6 +89,7 @@ class ClassifyRelation(io.ComfyNode):
         return io.Schema(
             node_id="LearnToSteer_ClassifyRelation",
             **SPEAKS,
+            is_output_node=True,
             display_name="Classify Relation",
             category=CATEGORY,
             description="Reads the prompt's relations off captured attention.",
