@@ -25,7 +25,7 @@ class CaptureAttention(io.ComfyNode):
             node_id="LearnToSteer_CaptureAttention",
             display_name="Capture Attention",
             category=CATEGORY,
-            description="Adds noise to finished latents, runs the model once and keeps where it looked for each object of the prompt.",
+            description="Adds noise to finished latents, runs the model once and keeps its attention to each object of the prompt.",
             inputs=[
                 io.Model.Input("model", tooltip=MODELS),
                 io.Conditioning.Input("positive", tooltip="The conditioning of the Relation Prompt node."),
@@ -89,12 +89,13 @@ class ClassifyRelation(io.ComfyNode):
         return io.Schema(
             node_id="LearnToSteer_ClassifyRelation",
             **SPEAKS,
+            is_output_node=True,
             display_name="Classify Relation",
             category=CATEGORY,
             description="Reads the prompt's relations off captured attention.",
             inputs=[
                 ATTENTION.Input("attention", tooltip="From Capture Attention."),
-                CLASSIFIER.Input("classifier", tooltip="From Load Relation Classifier, made for the model the attention is from."),
+                CLASSIFIER.Input("classifier", tooltip="From Load Relation Classifier: one made for the model that the attention is from, or none."),
             ],
             outputs=[
                 io.Float.Output("probability", display_name="probability", tooltip="The lowest probability of all relations and pictures; 1 where there is nothing to read."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -20,31 +21,48 @@ BY_HAND = "none: compare centres of attention"
 
 
 def register_folders() -> None:
-    """Tell the host where classifiers are: models/relation_classifiers and the pack's own. Doing it twice is no harm."""
-    for folder in (Path(folder_paths.models_dir) / FOLDER, shipped_folder()):
-        if FOLDER not in folder_paths.folder_names_and_paths or str(
-            folder
-        ) not in folder_paths.get_folder_paths(FOLDER):
+    """Tell the host where classifiers are: models/relation_classifiers, which is made where it is not there, and the pack's
+    own. Doing it twice is no harm."""
+    models = Path(folder_paths.models_dir) / FOLDER
+    try:
+        models.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # a folder that nobody may write to: the shipped files are there all the same
+        logging.warning("Learn-to-Steer: %s could not be made (%s).", models, error)
+    known = folder_paths.get_folder_paths(FOLDER) if FOLDER in folder_paths.folder_names_and_paths else []
+    for folder in (models, shipped_folder()):
+        if str(folder) not in known:
             folder_paths.add_model_folder_path(FOLDER, str(folder))
+
+
+def _files() -> dict[str, Path]:
+    """Name and place of every classifier file, of equal names the first. Folders that are gone hold none: the host's own
+    list would raise an error for them."""
+    found: dict[str, Path] = {}
+    for folder in map(Path, folder_paths.get_folder_paths(FOLDER)):
+        for place, _, names in os.walk(folder, followlinks=True):
+            for name in sorted(names):
+                file = Path(place) / name
+                if name.lower().endswith(SUFFIXES):
+                    found.setdefault(str(file.relative_to(folder)), file)
+    return found
 
 
 def classifier_names() -> list[str]:
     """Files the node offers, the rule without a classifier last."""
     register_folders()
-    names = [n for n in folder_paths.get_filename_list(FOLDER) if n.lower().endswith(SUFFIXES)]
-    return [*sorted(names), BY_HAND]
+    return [*sorted(_files()), BY_HAND]
 
 
 def path_of(name: str) -> Path:
     """The file of this name. Raises SteeringError where there is none."""
     register_folders()
-    path = folder_paths.get_full_path(FOLDER, name)
-    if path is None or not name.lower().endswith(SUFFIXES):
+    path = _files().get(name)
+    if path is None:
         raise SteeringError(
             f'Expected a classifier file in models/{FOLDER}, found no "{name}" there; put a .safetensors or .pth file into '
             "that folder and reload the page."
         )
-    return Path(path)
+    return path
 
 
 class LoadRelationClassifier(io.ComfyNode):
@@ -62,9 +80,10 @@ class LoadRelationClassifier(io.ComfyNode):
                 io.Combo.Input(
                     "classifier_name",
                     options=classifier_names(),
-                    default="emojiworld-symmetric.safetensors",
-                    tooltip=f"A file of models/{FOLDER} or one that ships with this pack. The last entry needs no file and "
-                    "fits any model: it compares where the attention of both objects is centred, which is weaker.",
+                    default=BY_HAND,
+                    tooltip=f"A file of models/{FOLDER}, or one that ships with this pack: those named emojiworld are for "
+                    'EmojiWorld only. "none" needs no file and fits any model: it compares where the attention of both objects '
+                    "is centred, which is weaker.",
                 )
             ],
             outputs=[
@@ -77,8 +96,8 @@ class LoadRelationClassifier(io.ComfyNode):
     def fingerprint_inputs(cls, classifier_name: str) -> str:
         if classifier_name == BY_HAND:
             return classifier_name
-        path = folder_paths.get_full_path(FOLDER, classifier_name)
-        return f"{classifier_name} {os.path.getmtime(path) if path else 'missing'}"
+        path = _files().get(classifier_name)
+        return f"{classifier_name} {path.stat().st_mtime if path else 'missing'}"
 
     @classmethod
     def execute(cls, classifier_name: str) -> io.NodeOutput:

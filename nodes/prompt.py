@@ -19,6 +19,7 @@ class RelationPrompt(io.ComfyNode):
         return io.Schema(
             node_id="LearnToSteer_RelationPrompt",
             **SPEAKS,
+            is_output_node=True,
             display_name="Relation Prompt",
             category=CATEGORY,
             description="Encodes a prompt and finds the spatial relations it states, such as "

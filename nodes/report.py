@@ -9,32 +9,41 @@ import torch
 from comfy_api.latest import io, ui
 from PIL import Image
 
+from ..learn_to_steer.hosts.comfyui.execution import executing
+from ..learn_to_steer.hosts.comfyui.graph import Graph
+from ..learn_to_steer.hosts.comfyui.report import in_words, plots_of
 from ..learn_to_steer.pictures import Panel, report_figure
 from .pictures import pictures_of, to_images
 from .types import CATEGORY, SPEAKS, TRACE
 
+NO_TRACE = (
+    "no trace came. Connect that of Apply Relation Steering, or of a steering sampler, and see that the node is not bypassed."
+)
+
 
 class SteeringReport(io.ComfyNode):
-    """Trace (+ pictures) -> a sheet and text."""
+    """(Trace +) pictures -> a sheet and text."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LearnToSteer_SteeringReport",
             **SPEAKS,
+            is_output_node=True,
             display_name="Steering Report",
             category=CATEGORY,
-            description="One sheet per picture: the picture and the probability and loss of each relation at each look. The image "
-            "input makes it wait for the sampler.",
+            description="One sheet per picture: what was steered in the runs that made it and what was not, with the probability "
+            "and loss of each relation at each evaluation. The image input makes it wait for the sampler.",
             inputs=[
-                TRACE.Input("trace", tooltip="From Apply Relation Steering or a steering sampler."),
+                TRACE.Input("trace", optional=True, tooltip="From Apply Relation Steering or a steering sampler. Without it the report says that nothing was steered."),
                 io.Image.Input("image", tooltip="The decoded pictures of the run that was steered."),
             ],
             outputs=[
                 io.Image.Output("report", display_name="report", tooltip="One sheet per picture."),
                 io.String.Output("text", display_name="text", tooltip="What was spent and reached, in words."),
-                io.String.Output("json", display_name="json", tooltip="Every look with its loss, probability and move, as JSON."),
+                io.String.Output("json", display_name="json", tooltip="Every run with its seed and size, and every evaluation with its loss, probability and move, as JSON."),
             ],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
         )  # fmt: skip
 
     @classmethod
@@ -42,33 +51,36 @@ class SteeringReport(io.ComfyNode):
         return float("nan")  # a trace is filled after its node has run
 
     @classmethod
-    def execute(cls, trace: Any, image: torch.Tensor) -> io.NodeOutput:
-        latest = trace.latest
+    def execute(cls, image: torch.Tensor, trace: Any = None) -> io.NodeOutput:
+        runs, remarks = trace.made(executing()[0], _graph(cls)) if trace is not None else ([], [NO_TRACE])
+        reasons = trace.reasons if trace is not None else []
         sheets: list[Image.Image] = []
         lines: list[str] = []
-        for i, picture in enumerate(pictures_of(image)):
-            of_image = latest.image(i) if latest is not None and i < len(latest.labels) else []
-            said = _in_words(latest, i) if of_image else ["Not steered."]
+        pictures = pictures_of(image)
+        for i, picture in enumerate(pictures):
+            said = in_words(runs, i, len(pictures), reasons, remarks)
             lines += [f"picture {i + 1}: {line}" for line in said]
-            sheets.append(
-                report_figure(
-                    f"Picture {i + 1}", said, [Panel("steered" if of_image else "plain", picture)], of_image
-                )
-            )
+            plots = plots_of(runs, i, len(pictures))
+            steered = any(record.move > 0 for _, records in plots for record in records)
+            panel = Panel("steered" if steered else "plain", picture)
+            sheets.append(report_figure(f"Picture {i + 1}", said, [panel], runs=plots))
         width, height = max(s.width for s in sheets), max(s.height for s in sheets)
         even = [_padded(s, width, height) for s in sheets]
         text = "\n".join(lines)
-        data = json.dumps(latest.to_dict() if latest is not None else {})
-        return io.NodeOutput(to_images(even), text, data, ui=ui.PreviewText(text))
+        last = [t for run in runs for t in run.traces][-1:]
+        data = {**(last[0].to_dict() if last else {}), "runs": [run.to_dict() for run in runs]}
+        data["remarks"] = [*remarks, *reasons]
+        return io.NodeOutput(to_images(even), text, json.dumps(data), ui=ui.PreviewText(text))
 
 
-def _in_words(trace: Any, image: int) -> list[str]:
-    first = {r.relation: r for r in reversed(trace.image(image))}
-    return [
-        f"{r.label}: probability {first[r.relation].probability:.2f} at the first look, {r.probability:.2f} at the last "
-        f"({trace.evaluations[image]} looks)"
-        for r in trace.last(image)
-    ]
+def _graph(node: Any) -> Graph | None:
+    """The graph around the report; None where the host does not tell, or shows it in a form of its own."""
+    hidden = getattr(node, "hidden", None)
+    nodes, number = getattr(hidden, "prompt", None), str(getattr(hidden, "unique_id", None))
+    if not isinstance(nodes, dict) or number not in nodes:
+        return None
+    inputs = nodes[number].get("inputs", {})
+    return Graph(nodes, inputs.get("image"), inputs.get("trace"))
 
 
 def _padded(sheet: Image.Image, width: int, height: int) -> Image.Image:

@@ -10,7 +10,7 @@ from ..learn_to_steer.hosts.comfyui.log import SteeringLog
 from ..learn_to_steer.hosts.comfyui.run import Steering
 from ..learn_to_steer.hosts.comfyui.steer import steered_model
 from ..learn_to_steer.steering import SteeringPlan
-from .types import CATEGORY, CLASSIFIER, MODELS, OPTIONS, RELATIONS, TRACE
+from .types import ADVANCED, CATEGORY, CLASSIFIER, MODELS, OPTIONS, RELATIONS, TRACE
 
 
 class SteeringOptions(io.ComfyNode):
@@ -22,20 +22,21 @@ class SteeringOptions(io.ComfyNode):
             node_id="LearnToSteer_SteeringOptions",
             display_name="Steering Options",
             category=CATEGORY,
-            description='When, how often and how far to steer. Without this node the plan "fast" is used.',
+            description='When, how often and how far to steer. Without this node the plan "fast" is used. "plan" and "strength" '
+            'always count; the settings below them only where the plan is "custom".',
             inputs=[
-                io.Combo.Input("plan", options=["fast", "paper", "paper-schnell", "custom"], default="fast", tooltip='"fast": up to three looks at each step of the first 40%. "paper": as published, up to 16 looks at each step of the first half. "custom": the settings below; strength counts for all.'),
-                io.Float.Input("strength", default=1.0, min=0.0, max=10.0, step=0.05, tooltip="Multiplies every move; 0 switches steering off, bit for bit."),
-                io.Float.Input("start", default=0.0, min=0.0, max=1.0, step=0.01, tooltip="Custom: where steering starts, as a fraction of the sampler's steps."),
-                io.Float.Input("end", default=0.4, min=0.0, max=1.0, step=0.01, tooltip="Custom: where steering ends, as a fraction of the sampler's steps."),
-                io.Int.Input("every", default=1, min=1, max=100, tooltip="Custom: steer each n-th of these steps."),
-                io.Int.Input("evaluations_per_step", default=3, min=1, max=64, tooltip="Custom: at most so many looks (forward and backward passes) at one step."),
-                io.Int.Input("budget", default=0, min=0, max=10000, tooltip="Custom: at most so many looks in all, per picture; 0: no limit."),
-                io.Combo.Input("step_rule", options=["relative", "gradient"], default="relative", tooltip='Custom. "relative": move by a fraction of the latent\'s own size. "gradient": a factor on the plain gradient, as published.'),
-                io.Float.Input("step_size", default=0.15, min=0.0, max=1000.0, step=0.01, tooltip="Custom: the fraction (0.1 to 0.3) or the factor (5 to 7.5) of the step rule."),
-                io.Float.Input("reached", default=0.98, min=0.01, max=1.0, step=0.01, tooltip="Custom: a relation of this probability counts as reached, and its picture is left alone for this step."),
-                io.Combo.Input("combine", options=["sum", "round_robin"], default="sum", tooltip="Custom, for several relations: all together, or one after the other."),
-                io.String.Input("layers", default="", optional=True, tooltip='Custom: names of attention layers to read, such as "mid.0, up.1.0", separated by commas; empty: the classifier\'s own. Only for classifiers that take any layers.'),
+                io.Combo.Input("plan", options=["fast", "paper", "paper-schnell", "custom"], default="fast", tooltip='"fast": up to three evaluations at each step of the first 40%. "paper": as published, up to 16 at each step of the first half. "paper-schnell": the same in the first quarter. "custom": the settings below; with the other plans they do nothing.'),
+                io.Float.Input("strength", default=1.0, min=0.0, max=10.0, step=0.05, tooltip="Counts with every plan: multiplies every move; 0 switches steering off, bit for bit."),
+                io.Float.Input("start", default=0.0, min=0.0, max=1.0, step=0.01, tooltip="Custom: where steering starts, as a fraction of the sampler's steps.", **ADVANCED),
+                io.Float.Input("end", default=0.4, min=0.0, max=1.0, step=0.01, tooltip="Custom: where steering ends, as a fraction of the sampler's steps.", **ADVANCED),
+                io.Int.Input("every", default=1, min=1, max=100, tooltip="Custom: steer each n-th of these steps.", **ADVANCED),
+                io.Int.Input("evaluations_per_step", default=3, min=1, max=64, tooltip="Custom: at most so many evaluations (a forward and a backward pass each) at one step.", **ADVANCED),
+                io.Int.Input("budget", default=0, min=0, max=10000, tooltip="Custom: at most so many evaluations in all, per picture; 0: no limit.", **ADVANCED),
+                io.Combo.Input("step_rule", options=["relative", "gradient"], default="relative", tooltip='Custom. "relative": move by a fraction of the latent\'s own size. "gradient": a factor on the plain gradient, as published.', **ADVANCED),
+                io.Float.Input("step_size", default=0.15, min=0.0, max=1000.0, step=0.01, tooltip="Custom: the fraction (0.1 to 0.3) or the factor (5 to 7.5) of the step rule.", **ADVANCED),
+                io.Float.Input("reached", default=0.98, min=0.01, max=1.0, step=0.01, tooltip="Custom: a relation of this probability counts as reached, and its picture is left alone for this step.", **ADVANCED),
+                io.Combo.Input("combine", options=["sum", "round_robin"], default="sum", tooltip="Custom, for several relations: all together, or one after the other.", **ADVANCED),
+                io.String.Input("layers", default="", optional=True, tooltip='Custom: names of attention layers to read, such as "mid.0, up.1.0", separated by commas; empty: the classifier\'s own. Only for classifiers that take any layers.', **ADVANCED),
             ],
             outputs=[OPTIONS.Output("options", display_name="options", tooltip="For Apply Relation Steering and the steering samplers.")],
         )  # fmt: skip
@@ -62,11 +63,11 @@ class ApplyRelationSteering(io.ComfyNode):
             display_name="Apply Relation Steering",
             category=CATEGORY,
             description="A model that steers itself towards the prompt's relations in whatever sampler node it is used. Without a "
-            "relation it is the model itself.",
+            "relation it is the model itself. One after another they join their relations.",
             inputs=[
                 io.Model.Input("model", tooltip=MODELS),
-                RELATIONS.Input("relations", tooltip="From Relation Prompt, whose conditioning must be the sampler's positive one."),
-                CLASSIFIER.Input("classifier", tooltip="From Load Relation Classifier, made for this model."),
+                RELATIONS.Input("relations", tooltip="From Relation Prompt, whose conditioning must be the sampler's positive one, or part of it."),
+                CLASSIFIER.Input("classifier", tooltip="From Load Relation Classifier: one made for this model, or none."),
                 OPTIONS.Input("options", optional=True, tooltip='From Steering Options; without it the plan "fast".'),
             ],
             outputs=[

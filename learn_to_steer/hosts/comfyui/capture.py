@@ -28,7 +28,7 @@ from .prompt.owner import placed, places
 from .prompt.relations import PromptRelations
 from .read.evaluation import holding_now, located_layers, model_family
 from .run import why_not_owned
-from .steer import Steering, check_fit, steered_model
+from .steer import WAY_OUT, Steering, check_fit, steered_model
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,10 @@ def classify(captured: CapturedAttention, objective: Objective) -> list[Relation
     from ...classifiers import check_classifier
 
     if isinstance(objective, LearnedObjective):
-        check_classifier(objective.classifier, list(captured.maps.layers), captured.family)
+        try:
+            check_classifier(objective.classifier, list(captured.maps.layers), captured.family)
+        except SteeringError as error:
+            raise SteeringError(f"{str(error).removesuffix('.')}{WAY_OUT}") from error
     known = [
         (triplet, RelationTarget(*slots, triplet.relation.value))
         for triplet, slots in zip(captured.triplets, captured.slots, strict=True)

@@ -32,19 +32,25 @@ from .run import Steering, SteeringRun, targets_of
 
 _KEY = "learn_to_steer"
 
+WAY_OUT = ', or choose "none: compare centres of attention" in Load Relation Classifier, which fits any model.'
+"""Behind the refusal of a classifier."""
+
 
 def check_fit(model: Any, objective: Objective, plan: SteeringPlan) -> list[LocatedLayer]:
     """The attentions of a MODEL, after a check that the objective reads this kind of model.
 
     Raises SteeringError for a model that cannot be read, a classifier for another family or number of channels, and
-    layers the model does not have.
+    layers the model does not have; a sentence that says what else could be loaded.
     """
     located = located_layers(model.get_model_object("diffusion_model"))
     if plan.layers is not None:
         objective = objective.reading(plan.layers)
     layers = [one.layer for one in located]
     if isinstance(objective, LearnedObjective):
-        check_classifier(objective.classifier, layers, model_family(model.model))
+        try:
+            check_classifier(objective.classifier, layers, model_family(model.model))
+        except SteeringError as error:
+            raise SteeringError(f"{str(error).removesuffix('.')}{WAY_OUT}") from error
     return located
 
 

@@ -1,0 +1,84 @@
+"""The runs that made a picture, in words and as records to plot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...steering import Record, SteeringTrace
+from .log import SampledRun, merged
+
+_ROUTINE = ("", "reached", "watched")
+"""Notes of a record that the plot shows anyway."""
+
+
+def in_words(
+    runs: Sequence[SampledRun], image: int, pictures: int, reasons: Sequence[str] = (), remarks: Sequence[str] = ()
+) -> list[str]:  # fmt: skip
+    """What happened to one picture, a statement a line.
+
+    image: its place among `pictures` pictures. reasons: what is not steered in any run. remarks: on the runs as a whole.
+    """
+    if not runs:
+        return [f"Not steered: {' '.join(reasons or remarks)}".removesuffix(": ")]
+    lines: list[str] = []
+    for number, run in enumerate(runs, 1):
+        name = f"run {number} of {len(runs)}, " if len(runs) > 1 else ""
+        lines += [f"{name}{run.in_words()}", *_of_run(run, image, pictures)]
+    return [*lines, *remarks, *reasons]
+
+
+def _of_run(run: SampledRun, image: int, pictures: int) -> list[str]:
+    trace, own = merged(run.traces), _own(run, image, pictures)
+    if trace is None or own is None or own >= len(trace.labels) or not trace.labels[own]:
+        why = " ".join(run.notes) or "its relations needed no steering."
+        return [f"Not steered: {why}"]
+    records = trace.image(own)
+    if not records:
+        why = " ".join(run.notes) or "the plan evaluates at no step at which this prompt has its turn."
+        return [f"Not steered: {why}"]
+    return [*_relations(trace, own), *_odd(records), *run.notes]
+
+
+def _relations(trace: SteeringTrace, image: int) -> list[str]:
+    records, count = trace.image(image), trace.evaluations[image]
+    spent = f"{count} evaluation" + ("" if count == 1 else "s")
+    lines = []
+    for relation in dict.fromkeys(r.relation for r in sorted(records, key=lambda r: r.relation)):
+        mine = [r for r in records if r.relation == relation]
+        first, last = mine[0].probability, mine[-1].probability
+        seen = f"probability {last:.2f}"
+        if len(mine) > 1:
+            seen = f"probability {first:.2f} at the first evaluation, {last:.2f} at the last"
+        lines.append(f"{mine[-1].label}: {seen} ({spent}).")
+    return lines
+
+
+def _odd(records: Sequence[Record]) -> list[str]:
+    """What went otherwise than planned, each once, with the number of evaluations at which it did."""
+    met = dict.fromkeys((r.step, r.evaluation, r.note) for r in records if r.note not in _ROUTINE)
+    notes = [note for _, _, note in met]
+    return [f"At {notes.count(note)} of the evaluations: {note}." for note in dict.fromkeys(notes)]
+
+
+def plots_of(
+    runs: Sequence[SampledRun], image: int, pictures: int
+) -> list[tuple[str, list[Record]]]:
+    """Title and records of each run in which something was read for this picture."""
+    found = []
+    for number, run in enumerate(runs, 1):
+        trace, own = merged(run.traces), _own(run, image, pictures)
+        records = trace.image(own) if trace is not None and own is not None else []
+        if records:
+            name = f"Run {number}: {run.in_words()}" if len(runs) > 1 else "What steering did"
+            found.append((name, records))
+    return found
+
+
+def _own(run: SampledRun, image: int, pictures: int) -> int | None:
+    """The place of a picture in the batch of a run: the same, or the only one that it can come from. None where that cannot
+    be told."""
+    if run.batch == pictures:
+        return image
+    if run.batch == 1:
+        return 0
+    return image if image < run.batch else None
