@@ -18,12 +18,14 @@ from torch import Tensor
 from ..errors import SteeringError
 from ..language import vocabulary_name
 from .building import built, filled
-from .card import ClassifierCard
+from .card import FAMILY_CHANNELS, ClassifierCard
+from .header import check_archive
 from .official import OfficialConfig, RelationClassifier
 from .reader import RelationReader
 
-# Channels (heads of all cross-attention layers) of the models the authors published classifiers for.
-_FAMILY_BY_CHANNELS = {128: "sd1", 195: "sd2", 1368: "flux"}
+_FAMILY_BY_CHANNELS = {channels: family for family, channels in FAMILY_CHANNELS.items()}
+
+_MOST_STEPS = 10_000  # of a schedule
 
 
 def official_sigmas(family: str, timesteps: Sequence[int], num_timesteps: int) -> tuple[float, ...] | None:
@@ -49,8 +51,10 @@ def official_sigmas(family: str, timesteps: Sequence[int], num_timesteps: int) -
 
 def load_authors_file(path: Path) -> RelationReader:
     """The classifier in one of the authors' .pth files. Raises SteeringError as `load_classifier` does."""
+    # Weights of an archive stay in the file until their shapes have been compared.
+    is_archive = check_archive(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
     except Exception as error:  # torch raises many kinds: unpickling, zip, runtime, end of file
         reason = (
             "it asks to run code or is not plain data"
@@ -71,7 +75,7 @@ def load_authors_file(path: Path) -> RelationReader:
             config = replace(config, positions=head_code.shape[1])
     except SteeringError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
         raise SteeringError(
             f"Expected a relation classifier in the authors' layout, but {path.name} lacks or misstates "
             f"{error}; choose a classifier file."
@@ -94,6 +98,8 @@ def _official_description(content: Mapping[str, Any]) -> tuple[ClassifierCard, O
     if sorted(names) != list(range(len(names))):
         raise ValueError("idx_to_rel_name")
     num_timesteps, channels = int(config["num_timesteps"]), int(content["input_channels"])
+    if num_timesteps > _MOST_STEPS:
+        raise ValueError("num_timesteps")
     timesteps = tuple(sorted({int(t) for t in training.get("timesteps") or range(num_timesteps)}))
     embedding = extractor.get("timestep_embedding") or {}
     relations = tuple(names[i] for i in range(len(names)))

@@ -10,6 +10,9 @@ from ..errors import SteeringError
 ANY_FAMILY = ("", "custom", "any")
 """Names of families that stand for no family in particular."""
 
+FAMILY_CHANNELS = {"sd1": 128, "sd2": 195, "sdxl": 1300, "flux": 1368}
+"""Channels of all attention layers that are read of a family, which is the number of their heads."""
+
 
 @dataclass(frozen=True)
 class ClassifierCard:

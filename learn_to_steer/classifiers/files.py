@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -17,8 +18,9 @@ from safetensors.torch import save as to_bytes
 
 from ..errors import SteeringError
 from .authors import load_authors_file, official_sigmas
-from .building import built, filled
+from .building import built, check_shapes, filled
 from .card import ClassifierCard
+from .header import parsed, safetensors_header
 from .official import OfficialConfig, RelationClassifier
 from .reader import RelationReader
 from .symmetric import SymmetricConfig, SymmetricRelationClassifier
@@ -35,8 +37,9 @@ T = TypeVar("T")
 def load_classifier(path: str | os.PathLike[str]) -> RelationReader:
     """The classifier in a .safetensors or .pth file, on the CPU, in eval mode.
 
-    Raises SteeringError for a missing, damaged or foreign file, a pickle that carries code, an unknown
-    architecture, and weights that do not fit their description.
+    Raises SteeringError for a missing, damaged or foreign file, one larger than any classifier, a pickle that
+    carries code, an unknown architecture, and weights that do not fit their description: from what the file says
+    of itself, before memory is taken for it.
     """
     path = Path(path)
     if not path.is_file():
@@ -109,29 +112,21 @@ def convert(
 
 
 def _load_safetensors(path: Path) -> RelationReader:
+    header = safetensors_header(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise SteeringError(
-            f"Expected a whole safetensors file, but {path.name} is damaged or of another kind; download it "
-            "again."
-        ) from error
-    try:
-        description = json.loads(metadata[FORMAT])
+        description = parsed(header.metadata[FORMAT])
         version, architecture = description["version"], description["architecture"]
         card, config = _record(ClassifierCard, description["card"]), description["config"]
     except SteeringError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SteeringError(
             f"Expected a relation classifier, but {path.name} holds no description of one; choose a "
             "classifier file."
         ) from error
     if version != VERSION:
         raise SteeringError(
-            f"Expected version {VERSION} of the classifier format, {path.name} has {version}; update this "
+            f"Expected version {VERSION} of the classifier format, {path.name} has {str(version)[:20]}; update this "
             "package."
         )
     module: RelationReader
@@ -141,18 +136,49 @@ def _load_safetensors(path: Path) -> RelationReader:
         module = built(path, lambda: SymmetricRelationClassifier(card, _record(SymmetricConfig, config)))
     else:
         raise SteeringError(
-            f'Expected the architecture "official" or "symmetric", {path.name} has "{architecture}"; '
+            f'Expected the architecture "official" or "symmetric", {path.name} has "{str(architecture)[:20]}"; '
             "update this package."
         )
+    check_shapes(module, header.shapes, path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in header.shapes}
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise SteeringError(
+            f"Expected a whole safetensors file, but {path.name} is damaged or of another kind; download it "
+            "again."
+        ) from error
     return filled(module, tensors, path)
 
 
 def _record(kind: type[T], values: Mapping[str, Any]) -> T:
-    """A frozen dataclass out of JSON: lists become tuples, unknown names are an error."""
-    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    if unknown := sorted(set(values) - known):
+    """A frozen dataclass out of JSON: lists become tuples, unknown names and values of another type are an error."""
+    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    if unknown := sorted(values.keys() - known.keys()):
         raise SteeringError(
-            f"Expected classifier settings among {', '.join(sorted(known))}, got {', '.join(unknown)}; "
+            f"Expected classifier settings among {', '.join(sorted(known))}, got {', '.join(unknown)[:100]}; "
             "update this package."
         )
+    for name, value in values.items():
+        if not _is_of(str(known[name].type), value):
+            raise SteeringError(
+                f"Expected the classifier's {name} to be {known[name].type}, got {str(value)[:40]!r}; correct its description."
+            )
     return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
+
+
+def _is_of(annotation: str, value: Any) -> bool:
+    """Whether a value out of JSON is of this type: "int", "tuple[float, ...]", "tuple[str, ...] | None", else a string."""
+    if annotation.endswith(" | None"):
+        return value is None or _is_of(annotation.removesuffix(" | None"), value)
+    if annotation.startswith("tuple["):
+        inner = annotation.removeprefix("tuple[").removesuffix(", ...]")
+        return isinstance(value, list) and all(_is_of(inner, item) for item in value)
+    if isinstance(value, bool):
+        return annotation == "bool"
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    return isinstance(value, _TYPES.get(annotation, (str,)))

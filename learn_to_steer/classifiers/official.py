@@ -11,8 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import SteeringError
-from .card import ClassifierCard
-from .reader import RelationReader
+from .card import FAMILY_CHANNELS, ClassifierCard
+from .reader import RelationReader, normal
+
+MOST_LAYERS = 64
+"""Layers of an encoder; the official ones have 2 or 4."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,11 @@ class OfficialConfig:
                 f"Expected an even d_model that every head count divides, got d_model {self.d_model} and "
                 f"heads {heads}; correct the classifier's configuration."
             )
+        if not all(0 <= layers <= MOST_LAYERS for layers in (self.extractor_layers, self.head_layers)):
+            raise SteeringError(
+                f"Expected encoders of at most {MOST_LAYERS} layers, got {self.extractor_layers} and {self.head_layers}; "
+                "correct the classifier's configuration."
+            )
         if self.timestep_mode not in ("pre", "mid", "off"):
             raise SteeringError(
                 f'Expected the timestep mode "pre", "mid" or "off", got "{self.timestep_mode}"; '
@@ -62,11 +70,12 @@ class PositionCode(nn.Module):
 
     def __init__(self, d_model: int, length: int) -> None:
         super().__init__()
-        position = torch.arange(length)[:, None]
-        rate = torch.exp(torch.arange(0, d_model, 2) * (-math.log(10000.0) / d_model))
         code = torch.zeros(1, length, d_model)
-        code[0, :, 0::2] = torch.sin(position * rate)
-        code[0, :, 1::2] = torch.cos(position * rate)
+        if not code.is_meta:
+            position = torch.arange(length)[:, None]
+            rate = torch.exp(torch.arange(0, d_model, 2) * (-math.log(10000.0) / d_model))
+            code[0, :, 0::2] = torch.sin(position * rate)
+            code[0, :, 1::2] = torch.cos(position * rate)
         self.register_buffer("pe", code)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,12 +101,12 @@ class ObjectExtractor(nn.Module):
         self.mode = config.timestep_mode
         self.input_projection = nn.Linear(map_size**2, d)
         if self.mode != "off":
-            self.timestep_embedding = nn.Embedding(num_timesteps, d)
+            self.timestep_embedding = nn.Embedding(num_timesteps, d, _weight=normal(num_timesteps, d))
         self.positional_encoding = PositionCode(d, channels)
         self.transformer = _encoder(
             d, config.extractor_heads, config.extractor_feedforward, config.extractor_layers, config.dropout
         )
-        self.query_vector = nn.Parameter(torch.randn(1, 1, d))
+        self.query_vector = nn.Parameter(normal(1, 1, d))
         self.layer_attention = nn.MultiheadAttention(
             d, config.extractor_query_heads, dropout=config.dropout, batch_first=True
         )
@@ -127,7 +136,7 @@ class RelationHead(nn.Module):
     def __init__(self, config: OfficialConfig, relations: int, map_size: int, num_timesteps: int) -> None:
         super().__init__()
         d, time, p = config.d_model, config.head_timestep_dim, config.head_dropout
-        self.timestep_embedding = nn.Embedding(num_timesteps, time)
+        self.timestep_embedding = nn.Embedding(num_timesteps, time, _weight=normal(num_timesteps, time))
         self.positional_encoding = PositionCode(d, config.positions)
         self.projection = nn.Linear(2 * map_size**2, d)
         self.transformer = _encoder(
@@ -170,9 +179,16 @@ class RelationClassifier(RelationReader):
         )
 
     def accepts(self, channels: int) -> bool:
-        """Official files may state more channels than were fed: the position code is cut. The mean takes any
-        number."""
-        return self.config.use_mean or 1 <= channels <= self.card.channels
+        """Whether maps of this many channels can be fed. The mean takes any number.
+
+        Files in the authors' layout may state more channels than were fed; the position code is cut. That is believed within
+        bounds: up to twice as many (the layers of SD 2 have 5 to 20 heads; counted by the widest they are 320 for 195), and
+        not where the number is exactly that of a known family, whose classifiers were fed all of it.
+        """
+        stated = self.card.channels
+        if self.config.use_mean or channels == stated:
+            return True
+        return stated not in FAMILY_CHANNELS.values() and channels <= stated <= 2 * channels
 
     def forward(self, maps: Tensor, timestep: Tensor) -> Tensor:
         self._check_maps(maps)

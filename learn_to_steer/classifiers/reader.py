@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from ..attention import AttentionLayer, Renormalise, require_layers
 from ..errors import SteeringError
 from .card import ANY_FAMILY, ClassifierCard
+
+
+def normal(*size: int) -> Tensor:
+    """New weights of mean 0 and variance 1; on the meta device, where nothing is kept, only their shape."""
+    weights = torch.empty(size)
+    return weights if weights.is_meta else weights.normal_()
 
 
 class RelationReader(nn.Module):

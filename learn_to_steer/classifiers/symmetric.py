@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ..attention import normalised
 from ..errors import SteeringError
 from .card import ClassifierCard
-from .reader import RelationReader
+from .reader import RelationReader, normal
 
 SYMMETRIC_RELATIONS = ("to the left of", "to the right of", "above", "below")
 
@@ -44,10 +44,10 @@ class SymmetricConfig:
             raise SteeringError(
                 f'Expected mix to be "learnt" or "mean", got "{self.mix}"; choose one of them.'
             )
-        if not self.hidden or min(self.hidden) < 1 or not 0 <= self.dropout < 1 or self.timestep_dim < 0:
+        if not 1 <= len(self.hidden) <= 64 or min(self.hidden) < 1 or not 0 <= self.dropout < 1 or self.timestep_dim < 0:
             raise SteeringError(
-                "Expected hidden widths of 1 or more, dropout in [0, 1) and timestep_dim >= 0, got "
-                f"{self.hidden}, {self.dropout} and {self.timestep_dim}; correct the classifier's "
+                "Expected 1 to 64 hidden widths of 1 or more, dropout in [0, 1) and timestep_dim >= 0, got "
+                f"{self.hidden[:64]}, {self.dropout} and {self.timestep_dim}; correct the classifier's "
                 "configuration."
             )
 
@@ -70,7 +70,8 @@ class SymmetricRelationClassifier(RelationReader):
         if config.mix == "learnt":
             self.channel_logits = nn.Parameter(torch.zeros(card.channels))
         if config.timestep_dim:
-            self.timestep_embedding = nn.Embedding(card.num_timesteps, config.timestep_dim)
+            size = (card.num_timesteps, config.timestep_dim)
+            self.timestep_embedding = nn.Embedding(*size, _weight=normal(*size))
         widths = [2 * card.map_size**2 + config.timestep_dim, *config.hidden]
         blocks: list[nn.Module] = []
         for before, after in zip(widths[:-1], widths[1:], strict=True):

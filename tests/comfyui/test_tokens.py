@@ -99,7 +99,7 @@ def clips(pack, embeddings):
                 tokenizers = getattr(import_module(f"comfy.{module}"), kind)(
                     embedding_directory=embeddings, tokenizer_data=data
                 )
-            except (ImportError, AttributeError, OSError) as error:
+            except (ImportError, AttributeError, OSError, TypeError) as error:
                 pytest.skip(f"this host has no {kind}: {error}")
             made[name] = SimpleNamespace(tokenize=tokenizers.tokenize_with_weights, tokenizer=tokenizers)
         return made[name]
@@ -133,7 +133,8 @@ def _check(clip, name, text, span, earlier):
         inside = [at - begin for at in words.word_positions(clip, part, plain, span)]
 
         def said(positions, tokenizer=tokenizer, ids=ids):
-            return tokenizer.tokenizer.decode([ids[i] for i in positions if isinstance(ids[i], int)])
+            decode = getattr(tokenizer.tokenizer, "decode", None) or tokenizer.tokenizer.tokenizer.decode  # 0.3.64
+            return decode([ids[i] for i in positions if isinstance(ids[i], int)])
 
         wanted = _bare(plain[slice(*span)])
         assert _bare(said(inside)) == wanted, (part.encoder, said(inside), text)
@@ -176,7 +177,8 @@ def _composed(parts):
 def test_each_form_on_each_tokenizer(clips, name):
     clip = clips(name)
     for form in FORMS:
-        text, mentions = _composed([("dog", form), ("cat", "a {}"), ("dog", "{}")])
+        # at the beginning, in the middle and at the end
+        text, mentions = _composed([("dog", form), ("cat", form), ("dog", form)])
         for (_, span), earlier in zip(mentions, (0, 0, 1), strict=True):
             _check(clip, name, text, span, earlier)
 

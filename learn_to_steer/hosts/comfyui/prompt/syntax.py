@@ -24,7 +24,9 @@ def readings(prompt: str) -> list[Text]:
     characters = unescaped(prompt)
     texts = [_with_embeddings(without_weights(characters))]
     if "(" in prompt:
-        texts += [_with_embeddings([characters]), Text.of(prompt)]
+        # Inside a template, which has text on either side of the prompt, a bracket that stays open reaches beyond it.
+        around = [("\0", 0, 0), *characters, ("\0", len(prompt), len(prompt))]
+        texts += [_with_embeddings(without_weights(around)), _with_embeddings([characters]), Text.of(prompt)]
     return texts
 
 
