@@ -73,13 +73,8 @@ class Chunker(SideMatcher):
         if is_emoji(token):
             self._emoji(i, token)
             return i + 1
-        if word == "a" and self._word(i + 1) in ("little", "bit", "touch") and self._relation_at(i + 2):
-            self._close()
-            return i + 2
-        for special in (self._camera, self._label, self._trailing_side, self._owners_side):
-            after = special(i, word)
-            if after:
-                return after
+        if token.is_word and (after := self._special(i, word)):
+            return after
         found = self._match(i)
         if found:
             return self._phrase(i, *found)
@@ -90,6 +85,16 @@ class Chunker(SideMatcher):
         elif not self._function_word(i, word):
             self._content_word(i, token)
         return i + 1
+
+    def _special(self, i: int, word: str) -> int:
+        """Where to go on behind a form that is no fixed phrase, 0 where none starts at token i."""
+        if word == "a" and self._word(i + 1) in ("little", "bit", "touch") and self._relation_at(i + 2):
+            self._close()
+            return i + 2
+        for special in (self._camera, self._label, self._trailing_side, self._owners_side):
+            if after := special(i, word):
+                return after
+        return 0
 
     def _emoji(self, i: int, token: Token) -> None:
         """An emoji beside words decorates them; alone it is the noun ("a 🐶 left of a 🐱")."""

@@ -57,14 +57,20 @@ def doubt(text: str, statement: Statement) -> str:
     text: the prompt with its markup blanked.
     """
     subject, said, other = statement.subject, statement.said, statement.object
-    if statement.setting:
-        return f'"{said.word} {other.text}" may only be the setting'
-    for noun in (subject, other):
-        if TEXT in noun.words:
-            return "quoted text is no thing of the scene"
+    if reason := doubt_of_setting(statement):
+        return reason
     reasons = (_title(text, subject, said, other), _picture(subject, said, other), _manner(statement),
                _kinds(subject, said, other), _measure(said, other), _bare(subject, said, other))  # fmt: skip
     return next((reason for reason in reasons if reason), "")
+
+
+def doubt_of_setting(statement: Statement) -> str:
+    """The doubts that hold in every language: settings and quoted text."""
+    if statement.setting:
+        return f'"{statement.said.word} {statement.object.text}" may only be the setting'
+    if TEXT in statement.subject.words or TEXT in statement.object.words:
+        return "quoted text is no thing of the scene"
+    return ""
 
 
 def _picture(subject: NounPhrase, said: Said, other: NounPhrase) -> str:

@@ -24,7 +24,7 @@ class PhraseMatcher:
     def __init__(self, prompt: str) -> None:
         self.prompt = prompt
         self.text = strip_weighting(prompt)
-        self.tokens = _with_quotations(self.text, tokenize(self.text))
+        self.tokens = with_quotations(self.text, tokenize(self.text))
         self.chunks: list[Chunk] = []
         self.open: list[Token] = []
         self.has_noun = False  # whether `open` holds more than modifiers
@@ -146,7 +146,7 @@ class PhraseMatcher:
         return self._match(i) is not None or self._adverb_before_relation(i)
 
 
-def _with_quotations(text: str, tokens: list[Token]) -> list[Token]:
+def with_quotations(text: str, tokens: list[Token]) -> list[Token]:
     """The tokens with each quotation that is text to be read as one token."""
     spans = text_spans(text)
     if not spans:

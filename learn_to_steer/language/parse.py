@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .chinese import ChineseReader
 from .chunks import chunk_prompt
-from .doubts import doubt, is_denied
+from .discourse import Statement
+from .doubts import doubt, doubt_of_setting, is_denied
+from .european import EuropeanChunker
+from .languages import LEXICONS, NAMES, languages_of, not_read
 from .markup import strip_weighting
 from .reader import Reader
 from .relations import RelationTriplet
@@ -42,30 +46,39 @@ def read_prompt(prompt: str) -> Understanding:
     over, while spans index the original prompt. Articles, "a photo of" and style suffixes are left out,
     a pronoun is never a subject or an object. The time is linear in the prompt's length.
     """
+    languages = languages_of(prompt)
+    if languages[0] not in NAMES:
+        return Understanding((), (), "", not_read(languages[0]))
+    readings = [_read(prompt, language) for language in languages]
+    return max(readings, key=lambda reading: len(reading.relations))
+
+
+def _read(prompt: str, language: str) -> Understanding:
     text = strip_weighting(prompt)
     certain: list[RelationTriplet] = []
     doubtful: list[RelationTriplet] = []
-    for statement in Reader(chunk_prompt(prompt)).run():
+    for statement in _statements(prompt, language):
         if is_denied(statement) or statement.said.relation is None:
             continue
-        subject, other = statement.subject, statement.object
-        reason = doubt(text, statement)
-        triplet = RelationTriplet(
-            subject.text,
-            statement.said.relation,
-            other.text,
-            subject.span,
-            other.span,
-            subject.noun,
-            other.noun,
-            reason,
-        )
-        (doubtful if reason else certain).append(triplet)
-    return Understanding(
-        tuple(certain[:MAX_RELATIONS]),
-        tuple(doubtful[:MAX_RELATIONS]),
-        "en",
-        _left_out(certain[MAX_RELATIONS:]),
+        reason = doubt(text, statement) if language == "en" else doubt_of_setting(statement)
+        (doubtful if reason else certain).append(_triplet(statement, reason))
+    note = _left_out(certain[MAX_RELATIONS:])
+    return Understanding(tuple(certain[:MAX_RELATIONS]), tuple(doubtful[:MAX_RELATIONS]), language, note)
+
+
+def _statements(prompt: str, language: str) -> list[Statement]:
+    if language == "en":
+        return Reader(chunk_prompt(prompt)).run()
+    if language == "zh":
+        return ChineseReader(prompt).run()
+    return Reader(EuropeanChunker(prompt, LEXICONS[language]).run()).run()
+
+
+def _triplet(statement: Statement, reason: str) -> RelationTriplet:
+    subject, other, relation = statement.subject, statement.object, statement.said.relation
+    assert relation is not None
+    return RelationTriplet(
+        subject.text, relation, other.text, subject.span, other.span, subject.noun, other.noun, reason
     )
 
 

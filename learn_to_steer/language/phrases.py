@@ -31,7 +31,7 @@ class Kind(Enum):
     EACH_OTHER = auto()
 
 
-@dataclass
+@dataclass(slots=True)
 class Chunk:
     """One chunk. `word` is its text in lower case; `relation` is None where a relation is negated.
 

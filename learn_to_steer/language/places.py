@@ -56,7 +56,7 @@ class PlaceReader(Discourse):
         else:
             self.position_first = False
         subject = self.subjects[-1]
-        if self.placed and (relation := _relation_of_places(self.placed[1], signs)):
+        if self.placed and (relation := relation_of_places(self.placed[1], signs)):
             self._emit([self.placed[0]], [Said(relation, "place")], [subject])
         self.placed = (subject, signs)
         return end
@@ -78,7 +78,7 @@ class PlaceReader(Discourse):
         return True
 
 
-def _relation_of_places(first: tuple[int, int], second: tuple[int, int]) -> Relation | None:
+def relation_of_places(first: tuple[int, int], second: tuple[int, int]) -> Relation | None:
     """Left and right, left and middle, top-left and bottom-right compare; left and top do not."""
     dx, dy = first[0] - second[0], first[1] - second[1]
     if any(first) and any(second) and [bool(v) for v in first] != [bool(v) for v in second]:

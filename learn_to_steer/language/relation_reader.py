@@ -167,9 +167,10 @@ class RelationReader(PlaceReader):
                 self._emit([described], said, objects)  # "a piano with a song book above the keys"
                 self.head, self.objects = self.subjects, objects
                 return
-        self._emit(self.subjects, said, objects, own=body and described is None and _is_own(main, first))
+        own = body and described is None and _is_own(main, first)
+        self._emit(self.subjects, said, objects, own)
         self.head, self.objects = self.subjects, objects
-        if said[0].relation is not Relation.BETWEEN and first.head not in lex.SCENERY:
+        if said[0].relation is not Relation.BETWEEN and first.head not in lex.SCENERY and not own:
             self.subjects = objects[-1:]
 
     def _pronoun_object(self, i: int, j: int, said: list[Said]) -> int:

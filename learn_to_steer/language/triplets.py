@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import SteeringError
-from .mentions import find_words
+from .mentions import find_two
 from .parse import parse_relations
 from .relations import RelationTriplet, canonical_relation
 
@@ -21,8 +21,10 @@ def understood_triplets(
 ) -> list[list[RelationTriplet]]:
     """The relations of each prompt: parsed, or as `given` by hand, one list per prompt.
 
-    single: with one prompt `given` may be just its list. Raises SteeringError for words that are not in the
-    prompt, relations that are not in the vocabulary, and a wrong number of lists.
+    single: with one prompt `given` may be just its list. Articles in `given` are free ("the dog" is found in
+    "a dog"); the same words twice are the first and the second mention. Raises SteeringError for words that are
+    not in the prompt, one mention on both sides, relations that are not in the vocabulary, and a wrong number
+    of lists.
     """
     if given is None:
         return [list(parse_relations(prompt)) for prompt in prompts]
@@ -41,12 +43,25 @@ def understood_triplets(
 
 def _triplet(prompt: str, given: Triplet) -> RelationTriplet:
     if isinstance(given, RelationTriplet):
+        (a, b), (c, d) = given.subject_span, given.object_span
+        if a < d and c < b:
+            raise SteeringError(
+                f'Expected a triplet of two mentions, got "{given.subject}" and "{given.object}" at the same place '
+                "of the prompt; give two things."
+            )
         return given
     if len(given) != 3:
         raise SteeringError(f"Expected (subject, relation, object), got {given!r}; give three texts.")
     subject, relation, other = given
-    first, second = find_words(prompt, subject), find_words(prompt, other)
-    return RelationTriplet(subject, canonical_relation(relation), other, first, second, first, second)
+    canonical = canonical_relation(relation)
+    first, second = find_two(prompt, subject, other)
+    return RelationTriplet(
+        _words(prompt, first), canonical, _words(prompt, second), first, second, first, second
+    )
+
+
+def _words(prompt: str, span: tuple[int, int]) -> str:
+    return " ".join(prompt[slice(*span)].split())
 
 
 def written_triplet(line: str) -> tuple[str, str, str]:
@@ -54,7 +69,7 @@ def written_triplet(line: str) -> tuple[str, str, str]:
     parts = [part.strip() for part in line.split("|")]
     if len(parts) != 3 or not all(parts):
         raise SteeringError(
-            f'Expected a triplet "SUBJECT | RELATION | OBJECT" such as "dog | right of | teddy bear", got '
-            f'"{line.strip()}"; separate its parts by a vertical bar.'
+            'Expected a triplet "SUBJECT | RELATION | OBJECT" such as "dog | right of | teddy bear", '
+            f'got "{line.strip()}"; separate its parts by a vertical bar.'
         )
     return parts[0], parts[1], parts[2]

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .lexicons import english as lex
 from .markup import EMOJI
@@ -9,7 +10,7 @@ from .markup import EMOJI
 Span = tuple[int, int]
 
 
-@dataclass
+@dataclass(slots=True)
 class Token:
     """A word (lower case) or a punctuation mark; start and end are indices into the prompt."""
 
@@ -28,6 +29,7 @@ _TOKEN = re.compile(
 )
 _EMOJI = re.compile(f"[{EMOJI}]")
 STOPS, SEPARATORS = ".;!?|。；！？", ",:/–—-…、，："
+_MARKS = frozenset(STOPS + SEPARATORS + "()&+-_" + _PUNCTUATION)
 
 
 def tokenize(text: str) -> list[Token]:
@@ -41,8 +43,7 @@ def tokenize(text: str) -> list[Token]:
         elif piece[0] in "-_" and tokens and tokens[-1].end == start and text[end : end + 1].isalnum():
             glue_at = end
         else:
-            is_word = piece[0] not in "-_" and (len(piece) > 1 or piece not in STOPS + SEPARATORS + "()&+")
-            is_word = is_word and piece[0] not in _PUNCTUATION
+            is_word = piece[0] not in _MARKS
             if is_word or piece[0] not in "_«»“”‘’„‹›":
                 word = piece.lower().replace("’", "'")
                 tokens.append(Token(word, start, end, is_word, is_word and glue_at == start, gap))
@@ -69,6 +70,7 @@ class NounPhrase:
     attribute: "NounPhrase | None" = None
 
 
+@lru_cache(maxsize=4096)
 def is_modifier(word: str) -> bool:
     """Whether a word before a noun describes it: an adjective, adverb, numeral, participle or possessive."""
     if word in lex.ADJECTIVES or word in lex.NUMERALS or word.isdigit() or word.endswith(("'s", "s'")):
@@ -78,6 +80,7 @@ def is_modifier(word: str) -> bool:
     )  # fmt: skip
 
 
+@lru_cache(maxsize=4096)
 def is_participle(word: str) -> bool:
     """Whether the lower-case word looks like "sitting" or "painted" and is neither a noun nor a colour."""
     if word in lex.IRREGULAR_PARTICIPLES:
@@ -87,6 +90,7 @@ def is_participle(word: str) -> bool:
     return len(word) > 4 and word.endswith("ed") and word not in lex.ED_NOUNS and word not in lex.COLOURS
 
 
+@lru_cache(maxsize=4096)
 def is_adverb(word: str) -> bool:
     """Whether the lower-case word looks like "slowly" and is no noun such as "butterfly"."""
     return len(word) > 4 and word.endswith("ly") and word not in lex.LY_NOUNS

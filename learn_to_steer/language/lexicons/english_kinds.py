@@ -250,15 +250,21 @@ PEOPLE = (
     | MEN
     | _words(
         """
-    person people child kid kids children baby toddler infant teenager adult soldier warrior knight
-    samurai astronaut cyborg robot android chef cook doctor teacher student artist painter musician singer
-    dancer driver pilot farmer sailor pirate policeman officer firefighter worker businessman scientist
-    clown ninja elf dwarf fairy angel demon vampire zombie ghost hero superhero rider archer hunter
-    explorer detective character figure player athlete couple family group crowd human individual
+    passenger commuter traveller pedestrian cyclist owner neighbor neighbour colleague lover stranger
+    patient person people child kid kids children baby toddler infant teenager adult soldier warrior
+    knight samurai astronaut cyborg robot android chef cook doctor teacher student artist painter musician
+    singer dancer driver pilot farmer sailor pirate policeman officer firefighter worker businessman
+    scientist clown ninja elf dwarf fairy angel demon vampire zombie ghost hero superhero rider archer
+    hunter explorer detective character figure player athlete couple family group crowd human individual
     individuals friends tourist monk skater surfer hiker climber swimmer wanderer traveler barista waiter
     judge nurse guard
     """
     )
 )
-# Things worn or held by which a possessor is described.
-DECKS = _words("deck ground earth water zero freezing average sea board")
+
+
+def _with_plurals(words: frozenset[str]) -> frozenset[str]:
+    return words | {f"{word}s" for word in words}
+
+
+ANIMALS, PEOPLE = _with_plurals(ANIMALS), _with_plurals(PEOPLE) | {"men", "women", "ladies", "gentlemen"}
