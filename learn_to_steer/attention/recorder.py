@@ -24,7 +24,7 @@ class AttentionRecorder:
     weights: (B, O, T), see `tokens.token_weights`; B rows of the pass that is watched.
     model_layers: every attention of the model, in execution order. read: names of those to read (None: all).
     stop: raise StopForward from `record` after the last wanted layer, so that the rest of the model is not
-    run.
+    run. rows: of the pass that `weights` are for (None: all).
 
     Raises SteeringError for names the model does not have. Use one recorder for one pass.
     """
@@ -35,11 +35,12 @@ class AttentionRecorder:
         model_layers: Sequence[AttentionLayer],
         read: Collection[str] | None = None,
         stop: bool = True,
+        rows: slice | None = None,
     ) -> None:
         if read is not None:
             require_layers(read, [layer.name for layer in model_layers])
         self.weights = weights
-        self.stop = stop
+        self.stop, self.rows = stop, rows
         self._wanted = [layer for layer in model_layers if read is None or layer.name in read]
         self._maps: dict[str, Tensor] = {}
         if not self._wanted:
@@ -65,6 +66,8 @@ class AttentionRecorder:
         """
         if not self.wants(layer):
             return
+        if self.rows is not None:
+            query, key = query[self.rows], key[self.rows]
         if query.shape[2] != height * width:
             raise SteeringError(
                 f"Expected {height} x {width} image positions in layer {layer.name}, got {query.shape[2]} "

@@ -147,7 +147,8 @@ def _draw(args: argparse.Namespace, model: ModelFolder, triplets: list[RelationT
         for (title, picture), seen, heat in zip(pictures.items(), verdicts, heats, strict=True)
     ]
     trace = steered.output.trace
-    lines = _understood(triplets, wanted, args.strength) + _spent(plain, steered)
+    lines = _understood(triplets, wanted, args.strength) + [str(one) for one in attention.wanted.left_out[0]]
+    lines += trace.notes + _spent(plain, steered)
     lines += _reached(trace, plan) + _obeyed(panels)
     content = {
         "prompt": args.prompt,

@@ -112,12 +112,12 @@ def report_figure(
             sheet.picture(tile, left, y)
             label = wrapped(name, 14, heat_edge, 1)[0]
             sheet.text(left + tile.width / 2, y + tile_height + 6, label, 14, align="center")
-    y = top
+    beside: float = top
     for row, high in zip(rows, heights, strict=True):
         for k, (name, of_run) in enumerate(row):
             x = width - MARGIN - right_part + k * (WIDTH + GAP)
-            plot_records(sheet, of_run, reached, stop_loss, x, y, WIDTH, high, name)
-        y += high + GAP
+            plot_records(sheet, of_run, reached, stop_loss, x, beside, WIDTH, high, name)
+        beside += high + GAP
     return sheet.image()
 
 

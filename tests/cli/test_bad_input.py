@@ -136,11 +136,6 @@ def test_malicious_pickle_is_refused_without_running_it(refused, tmp_path):
     assert not (tmp_path / "executed").exists()
 
 
-def test_object_beyond_the_text_encoder(refused):
-    prompt = "a dog and " * 12 + "a fox above a pig"
-    assert "tokens" in refused("generate", prompt, "--triplet", "fox | above | pig")
-
-
 def test_another_model_needs_its_own_classifier(refused, tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')

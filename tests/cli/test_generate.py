@@ -118,3 +118,13 @@ def test_interrupt(cli, tmp_path, monkeypatch):
     monkeypatch.setattr("learn_to_steer.hosts.diffusers.generate", interrupt)
     assert cli("generate", PROMPT, "--out", tmp_path / "out").code == 130
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_object_beyond_the_text_encoder_is_left_out_and_named(cli, tmp_path):
+    """EmojiWorld reads 32 tokens; the fox comes later. The picture comes all the same, and a relation within is steered."""
+    prompt = "a pig above a car" + " and a dog" * 12 + " and a fox"
+    triplets = ["--triplet", "pig | above | car", "--triplet", "fox | above | pig"]
+    result = cli("generate", prompt, *triplets, "--steps", "2", "--out", tmp_path / "out")
+    assert result.code == 0 and '"fox above pig" is not steered' in result.out
+    trace = json.loads((tmp_path / "out" / "trace.json").read_text())["trace"]
+    assert trace["labels"] == [["pig above car"]] and trace["evaluations"][0] > 0

@@ -50,7 +50,7 @@ class Graph:
 
     def report(self, prompt, number, nodes, picture=PICTURE):
         """(lines, data) of a report in this execution."""
-        from comfy_api.latest._io import HiddenHolder, Hidden
+        from comfy_api.latest._io import Hidden, HiddenHolder
 
         kind = self.node.classes["SteeringReport"]
         hidden = HiddenHolder.from_dict({Hidden.unique_id: number, Hidden.prompt: nodes})

@@ -133,7 +133,9 @@ def _check(clip, name, text, span, earlier):
         inside = [at - begin for at in words.word_positions(clip, part, plain, span)]
 
         def said(positions, tokenizer=tokenizer, ids=ids):
-            decode = getattr(tokenizer.tokenizer, "decode", None) or tokenizer.tokenizer.tokenizer.decode  # 0.3.64
+            decode = (
+                getattr(tokenizer.tokenizer, "decode", None) or tokenizer.tokenizer.tokenizer.decode
+            )  # 0.3.64
             return decode([ids[i] for i in positions if isinstance(ids[i], int)])
 
         wanted = _bare(plain[slice(*span)])

@@ -16,7 +16,7 @@ from learn_to_steer.objectives import CentroidObjective, LearnedObjective, Relat
 from learn_to_steer.steering import SteeringPlan
 
 PROMPT = "a dog above a cat"
-PLAN = SteeringPlan(end=0.5, evaluations_per_step=2, step_size=0.1, reached=None)
+PLAN = SteeringPlan(end=0.5, evaluations_per_step=2, step_rule="relative", step_size=0.1, reached=None)
 RUN = {"num_inference_steps": 4, "height": 32, "width": 48, "output_type": "pt", "max_sequence_length": 24}
 
 
@@ -235,7 +235,9 @@ FLOW = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shi
 )
 def test_a_move_between_steps_reaches_the_sampler(flux_pipe, name, settings):
     flux_pipe.scheduler = getattr(diffusers, name)(**settings)
-    plan = SteeringPlan(start=0.25, end=0.5, step_size=0.2, reached=None)
+    plan = SteeringPlan(
+        start=0.25, end=0.5, evaluations_per_step=1, step_rule="relative", step_size=0.2, reached=None
+    )
     out = steered(flux_pipe, plan=plan)
     plain = steered(flux_pipe, objective=None)
     pushed, end = out.trace.records[0].move, float((out.latents - plain.latents).norm())

@@ -21,7 +21,7 @@ from learn_to_steer.objectives import CentroidObjective, LearnedObjective, Relat
 from learn_to_steer.steering import SteeringPlan
 
 PROMPT = "a dog above a cat"
-PLAN = SteeringPlan(end=0.5, evaluations_per_step=2, step_size=0.1, reached=None)
+PLAN = SteeringPlan(end=0.5, evaluations_per_step=2, step_rule="relative", step_size=0.1, reached=None)
 RUN = {"num_inference_steps": 4, "guidance_scale": 4.0, "output_type": "pt"}
 SCHEDULERS = [
     "DDIMScheduler",
@@ -238,9 +238,16 @@ def test_a_move_between_steps_reaches_the_sampler(pipe, name):
             return replace(reading, loss=reading.loss * 1e3)
 
     run = {"num_inference_steps": 8, "guidance_scale": 1.0}
-    steps = Schedule(pipe.scheduler, 8, "cpu").steps
-    second = sorted(steps.values())[1]
-    plan = SteeringPlan(start=second / 8, end=(second + 1) / 8, step_size=0.2, reached=None)
+    schedule = Schedule(pipe.scheduler, 8, "cpu")
+    begins = schedule.shares[sorted(schedule.steps)[1]]
+    plan = SteeringPlan(
+        start=begins - 0.01,
+        end=begins + 0.01,
+        evaluations_per_step=1,
+        step_rule="relative",
+        step_size=0.2,
+        reached=None,
+    )
     out = steered(pipe, objective=Push(), plan=plan, **run)
     plain = steered(pipe, objective=None, **run)
     pushed, end = out.trace.records[0].move, float((out.latents - plain.latents).norm())

@@ -60,9 +60,7 @@ def _odd(records: Sequence[Record]) -> list[str]:
     return [f"At {notes.count(note)} of the evaluations: {note}." for note in dict.fromkeys(notes)]
 
 
-def plots_of(
-    runs: Sequence[SampledRun], image: int, pictures: int
-) -> list[tuple[str, list[Record]]]:
+def plots_of(runs: Sequence[SampledRun], image: int, pictures: int) -> list[tuple[str, list[Record]]]:
     """Title and records of each run in which something was read for this picture."""
     found = []
     for number, run in enumerate(runs, 1):

@@ -32,7 +32,9 @@ from .run import Steering, SteeringRun, targets_of
 
 _KEY = "learn_to_steer"
 
-WAY_OUT = ', or choose "none: compare centres of attention" in Load Relation Classifier, which fits any model.'
+WAY_OUT = (
+    ', or choose "none: compare centres of attention" in Load Relation Classifier, which fits any model.'
+)
 """Behind the refusal of a classifier."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...attention import AttentionLayer, MapStack
+from ...attention import AttentionLayer, AttentionRecorder, MapStack
 from ...objectives import StepInfo
 from ..modules import for_autograd
 from .evaluating import Autocast, evaluating
@@ -79,6 +79,10 @@ class Branch(ABC):
             return self.record(
                 latent.to(self.dtype), timesteps.to(self.device), self.context[rows], weights, layers, given
             )
+
+    @abstractmethod
+    def listen(self, recorder: AttentionRecorder) -> list[torch.utils.hooks.RemovableHandle]:
+        """Hooks that hand Q and K of the next pass to a recorder, until they are removed."""
 
     def predict(self, latent: Tensor, step: int) -> Tensor:
         """What the model puts out for the whole batch; latent as in `Host.read`."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ import torch
 from diffusers import FluxPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 from torch import Tensor, nn
 
+from ...attention import MapStack
 from ...classifiers import check_classifier
 from ...errors import SteeringError
 from ...language import RelationTriplet, Triplet, understood_triplets
@@ -25,6 +27,7 @@ from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, steered_steps
 from ..modules import hooked
 from ..protocol import evaluator
 from ..targets import BatchTargets, LeftOut, batch_targets
+from .own_pass import OwnPass
 from .pipelines import attention_layers, denoiser, model_family, run_of, token_positions
 from .run import Branch, Run
 from .schedule import Schedule, carry_over
@@ -173,7 +176,8 @@ def generate(
             if any(wanted.targets):
                 steering = _Steering.prepare(run, objective, plan, wanted, family)
                 trace = steering.trace
-        images, latents = run.call(steering, on_step, output_type)
+        with steering.watching() if steering is not None else nullcontext():
+            images, latents = run.call(steering, on_step, output_type)
     return SteeredOutput(images, latents, understood, trace, left_out, seeds, calls.count)
 
 
@@ -200,6 +204,7 @@ class _Steering:
     targets: list[list[RelationTarget]]
     weights: Tensor
     encoded: dict[str, Tensor]
+    own_pass: OwnPass | None = None
 
     @classmethod
     def prepare(
@@ -226,8 +231,31 @@ class _Steering:
             lowest_sigma(objective),
         )
         trace.notes += [*plan.warnings(), *([why] if why else [])]
-        loop = SteeringLoop(plan, trace, steps, next(run.model.parameters()).dtype)
+        loop = SteeringLoop(
+            plan, trace, [schedule.steps[turns[i]] for i in steps], next(run.model.parameters()).dtype
+        )
         return cls(run, host, schedule, objective, loop, trace, wanted.targets, weights, encoded)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Around the pipeline's loop: its own passes are read where that saves evaluations."""
+        if not self.loop.plan.searches:
+            yield
+            return
+        self.own_pass = OwnPass(self.host, self.weights, self.objective.layers, self._observe)
+        try:
+            with hooked(self.own_pass.hooks()):
+                yield
+        finally:
+            self.own_pass.close()
+
+    def _observe(self, maps: MapStack, step: int) -> None:
+        """What the pipeline's own pass at this step says about the images with relations."""
+        images = [i for i, targets in enumerate(self.targets) if targets]
+        sigma = next(self.schedule.sigmas[turn] for turn, s in self.schedule.steps.items() if s == step)
+        chosen = MapStack(maps.layers, tuple(m[images] for m in maps.maps))
+        info = StepInfo(step, self.schedule.total, sigma)
+        self.loop.observe(self.objective(chosen, [self.targets[i] for i in images], info), images, step)
 
     def first_arguments(self) -> dict[str, Any]:
         """Text states and first latents (unit noise, as pipelines take them), moved where the plan starts at
@@ -244,6 +272,12 @@ class _Steering:
         step = self.schedule.steps.get(turn)
         if step is None or not self.loop.active(step):
             return latents
+        moved = self._moved(latents, turn, step)
+        if self.own_pass is not None and step < max(self.loop.steps):
+            self.own_pass.ask(step)
+        return moved
+
+    def _moved(self, latents: Tensor, turn: int, step: int) -> Tensor:
         info = StepInfo(step, self.schedule.total, self.schedule.sigmas[turn])
         scale = self.schedule.scales[turn]
         model_input = latents * scale

@@ -14,13 +14,13 @@ import torch
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from torch import Tensor, nn
 
-from ....attention import AttentionLayer, MapStack
+from ....attention import AttentionLayer, AttentionRecorder, MapStack
 from ....inversion import Slope
 from ..branch import Branch
 from ..protocol import TransformerPipeline
 from ..run import Run
 from ..schedule import Schedule
-from .transformer import flux_attention_layers, flux_family, record_flux
+from .transformer import flux_attention_layers, flux_family, listen, record_flux
 
 LONGEST_TEXT = 512
 """Text tokens of a Flux pipeline that is not told otherwise."""
@@ -46,6 +46,9 @@ class _ConditionalTransformer(Branch):
         return record_flux(
             self.model, latent, self.time(timesteps), context, weights, *self.grid, layers, **given
         )
+
+    def listen(self, recorder: AttentionRecorder) -> list[torch.utils.hooks.RemovableHandle]:
+        return listen(self.model, self.context.shape[1], self.grid, recorder)
 
 
 class FluxRun(Run):

@@ -76,12 +76,9 @@ def record_flux(
     names = flux_attention_layers(transformer)
     recorder = AttentionRecorder(weights, names, layers, stop)
     blocks = [*transformer.transformer_blocks, *transformer.single_transformer_blocks]
-    handles: list[torch.utils.hooks.RemovableHandle] = []
     last = max(i for i, layer in enumerate(names) if recorder.wants(layer))
-    with hooked(handles), checkpointed(transformer, blocks[last] if stop else None):
-        for layer, block in zip(names, blocks, strict=True):
-            if recorder.wants(layer):
-                _listen(layer, block.attn, context.shape[1], recorder, (height, width), handles)
+    listening = hooked(listen(transformer, context.shape[1], (height, width), recorder))
+    with listening, checkpointed(transformer, blocks[last] if stop else None):
         try:
             transformer(
                 hidden_states=latents,
@@ -93,6 +90,19 @@ def record_flux(
         except StopForward:
             pass
     return recorder.maps()
+
+
+def listen(
+    transformer: Any, text: int, grid: tuple[int, int], recorder: AttentionRecorder
+) -> list[torch.utils.hooks.RemovableHandle]:
+    """Hooks that hand Q and K of the wanted layers to a recorder, until they are removed. text: tokens. grid: height and width of
+    the picture in tokens."""
+    handles: list[torch.utils.hooks.RemovableHandle] = []
+    blocks = [*transformer.transformer_blocks, *transformer.single_transformer_blocks]
+    for layer, block in zip(flux_attention_layers(transformer), blocks, strict=True):
+        if recorder.wants(layer):
+            _listen(layer, block.attn, text, recorder, grid, handles)
+    return handles
 
 
 def _listen(

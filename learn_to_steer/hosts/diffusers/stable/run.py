@@ -9,13 +9,13 @@ from diffusers import StableDiffusionXLPipeline
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
-from ....attention import AttentionLayer, MapStack
+from ....attention import AttentionLayer, AttentionRecorder, MapStack
 from ....inversion import Slope
 from ..branch import Branch
 from ..protocol import UNetPipeline
 from ..run import TEXT_STATES, Run
 from ..schedule import Schedule
-from .unet import attention_layers, model_family, record_unet
+from .unet import attention_layers, listen, model_family, record_unet
 
 
 class _ConditionalUNet(Branch):
@@ -34,6 +34,9 @@ class _ConditionalUNet(Branch):
         given: dict[str, Any],
     ) -> MapStack:
         return record_unet(self.model, latent, self.time(timesteps), context, weights, layers, **given)
+
+    def listen(self, recorder: AttentionRecorder) -> list[torch.utils.hooks.RemovableHandle]:
+        return listen(self.model, recorder)
 
 
 class StableDiffusionRun(Run):

@@ -85,17 +85,22 @@ def record_unet(
     """
     located = _located(unet)
     recorder = AttentionRecorder(weights, [one.layer for one in located], layers, stop)
-    handles: list[torch.utils.hooks.RemovableHandle] = []
     last = [one.block for one in located if recorder.wants(one.layer)][-1]
-    with hooked(handles), checkpointed(unet, last if stop else None):
-        for one in located:
-            if recorder.wants(one.layer):
-                _listen(one, recorder, handles)
+    with hooked(listen(unet, recorder)), checkpointed(unet, last if stop else None):
         try:
             unet(latents, timestep, encoder_hidden_states=context, return_dict=False, **unet_arguments)
         except StopForward:
             pass
     return recorder.maps()
+
+
+def listen(unet: Any, recorder: AttentionRecorder) -> list[torch.utils.hooks.RemovableHandle]:
+    """Hooks that hand Q and K of the wanted layers to a recorder, until they are removed."""
+    handles: list[torch.utils.hooks.RemovableHandle] = []
+    for one in _located(unet):
+        if recorder.wants(one.layer):
+            _listen(one, recorder, handles)
+    return handles
 
 
 def _listen(
