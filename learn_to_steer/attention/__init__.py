@@ -6,7 +6,7 @@ from .maps import attention_maps
 from .pieces import Mark, Pieces, pieces_of
 from .positions import encoder_of, locate, locate_by_offsets, token_weights
 from .recorder import AttentionRecorder, StopForward
-from .stack import MapStack, Renormalise, normalised, resized
+from .stack import MapStack, Renormalise, Resize, normalised, resized
 
 __all__ = [
     "AttentionLayer",
@@ -15,6 +15,7 @@ __all__ = [
     "Mark",
     "Pieces",
     "Renormalise",
+    "Resize",
     "Stage",
     "StopForward",
     "Text",

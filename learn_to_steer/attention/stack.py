@@ -15,6 +15,7 @@ from ..errors import SteeringError
 from .layer import AttentionLayer, Stage, require_layers
 
 Renormalise = Literal["official", "always"]
+Resize = Literal["bilinear", "area"]
 
 
 _ORDER = {stage: rank for rank, stage in enumerate(get_args(Stage))}
@@ -63,13 +64,14 @@ class MapStack:
         )
         return MapStack(tuple(self.layers[i] for i in order), tuple(self.maps[i] for i in order))
 
-    def stacked(self, map_size: int, renormalise: Renormalise = "official") -> Tensor:
+    def stacked(
+        self, map_size: int, renormalise: Renormalise = "official", resize: Resize = "bilinear"
+    ) -> Tensor:
         """All maps as one tensor (B, O, C, S, S) float32, S = map_size, channels as in `ordered`.
 
-        Maps are resized (bilinear, align_corners=False; a map that is not square becomes square) and divided
-        by their own sum + 1e-8. "official": where all maps already are S x S nothing is resized *and nothing
-        is renormalised*, as the authors' classifiers expect. "always": every map is renormalised, whatever
-        its size.
+        Maps are resized (see `resized`; a map that is not square becomes square) and divided by their own sum + 1e-8.
+        "official": where all maps already are S x S nothing is resized *and nothing is renormalised*, as the authors'
+        classifiers expect. "always": every map is renormalised, whatever its size.
 
         Raises SteeringError when nothing was recorded.
         """
@@ -80,15 +82,24 @@ class MapStack:
         maps = self.ordered().maps
         if renormalise == "official" and all(m.shape[-2:] == (map_size, map_size) for m in maps):
             return torch.cat(maps, dim=2)
-        return torch.cat([normalised(resized(m, map_size)) for m in maps], dim=2)
+        return torch.cat([normalised(resized(m, map_size, resize)) for m in maps], dim=2)
 
 
-def resized(maps: Tensor, map_size: int) -> Tensor:
-    """(B, O, C, H, W) -> (B, O, C, S, S), bilinear, align_corners=False; untouched where H = W = S."""
+def resized(maps: Tensor, map_size: int, resize: Resize = "bilinear") -> Tensor:
+    """(B, O, C, H, W) -> (B, O, C, S, S); untouched where H = W = S.
+
+    "bilinear": align_corners=False and without antialiasing, as the authors' classifiers expect; of a large map it
+    reads few positions, 6% of a 64 x 64 one at S = 8. "area": each cell is the mean of the positions that it covers
+    (adaptive average pooling), so that all are read and all have a gradient; a smaller map is enlarged bilinearly.
+    """
     if maps.shape[-2:] == (map_size, map_size):
         return maps
     flat = rearrange(maps, "b o c h w -> (b o) c h w")
-    flat = F.interpolate(flat, (map_size, map_size), mode="bilinear", align_corners=False)
+    if resize == "area":
+        # Pooling is for the sides that shrink; a side that grows is interpolated afterwards.
+        flat = F.adaptive_avg_pool2d(flat, (min(maps.shape[-2], map_size), min(maps.shape[-1], map_size)))
+    if flat.shape[-2:] != (map_size, map_size):
+        flat = F.interpolate(flat, (map_size, map_size), mode="bilinear", align_corners=False)
     return rearrange(flat, "(b o) c h w -> b o c h w", b=maps.shape[0])
 
 

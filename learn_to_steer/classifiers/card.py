@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..attention import Renormalise
+from ..attention import Renormalise, Resize
 from ..errors import SteeringError
 
 ANY_FAMILY = ("", "custom", "any")
@@ -25,7 +25,7 @@ class ClassifierCard:
     num_timesteps: number of steps of the schedule those indices belong to.
     sigmas: noise levels of `timesteps`, in the same order and unit as `objectives.StepInfo.sigma`, or None.
     family: "sd1" | "sd2" | "sdxl" | "flux" | any other name; "custom" = not known, fits any.
-    renormalise: see `MapStack.stacked`.
+    renormalise, resize: see `MapStack.stacked`; files without `resize` were made with bilinear resizing.
     about: free text: trained on what, measured how.
     """
 
@@ -38,6 +38,7 @@ class ClassifierCard:
     sigmas: tuple[float, ...] | None = None
     family: str = "custom"
     renormalise: Renormalise = "always"
+    resize: Resize = "bilinear"
     about: str = ""
 
     def __post_init__(self) -> None:
@@ -65,6 +66,10 @@ class ClassifierCard:
             raise SteeringError(
                 f"Expected one noise level for each of {len(self.timesteps)} trained steps, got "
                 f"{len(self.sigmas)}; correct the classifier's card."
+            )
+        if self.resize not in ("bilinear", "area"):
+            raise SteeringError(
+                f'Expected resize to be "bilinear" or "area", got "{self.resize}"; correct the card.'
             )
         if self.renormalise not in ("official", "always"):
             raise SteeringError(

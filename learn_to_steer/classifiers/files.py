@@ -162,7 +162,8 @@ def _record(kind: type[T], values: Mapping[str, Any]) -> T:
     for name, value in values.items():
         if not _is_of(str(known[name].type), value):
             raise SteeringError(
-                f"Expected the classifier's {name} to be {known[name].type}, got {str(value)[:40]!r}; correct its description."
+                f"Expected the classifier's {name} to be {known[name].type}, got {str(value)[:40]!r}; "
+                "correct its description."
             )
     return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 

@@ -43,7 +43,8 @@ def check_size(path: Path) -> int:
     size = os.path.getsize(path)
     if size > MOST_BYTES:
         raise SteeringError(
-            f"Expected a classifier file of at most {MOST_BYTES // 2**20} MB, got {path.name} of {size // 2**20} MB; choose a "
+            f"Expected a classifier file of at most {MOST_BYTES // 2**20} MB, got {path.name} of "
+            f"{size // 2**20} MB; choose a "
             "classifier file."
         )
     return size
@@ -133,8 +134,8 @@ def check_archive(path: Path) -> bool:
 
 
 def _directory(path: Path, size: int) -> tuple[int, int] | None:
-    """Entries and bytes of a zip archive's directory; None for a file that is none. ValueError where its two records of them
-    differ: what reads the one must not find another archive than what reads the other."""
+    """Entries and bytes of a zip archive's directory; None for a file that is none. ValueError where its two records of
+    them differ: what reads the one must not find another archive than what reads the other."""
     with path.open("rb") as file:
         if file.read(4) != b"PK\x03\x04":
             return None

@@ -53,7 +53,9 @@ class LearnedObjective:
     def logits(self, maps: MapStack, targets: Sequence[Sequence[RelationTarget]], step: StepInfo) -> Tensor:
         """(P, relations) for all P wanted relations of the batch, image after image. Columns as
         `card.relations`."""
-        stacked = maps.select(self.layers).stacked(self.card.map_size, self.card.renormalise)
+        stacked = maps.select(self.layers).stacked(
+            self.card.map_size, self.card.renormalise, self.card.resize
+        )
         if stacked.device != next(self.classifier.parameters()).device:
             self.classifier.to(stacked.device)
         image, subject, other = target_indices(targets, stacked.device)

@@ -62,8 +62,8 @@ def report_figure(
     them a plot of what steering did.
 
     lines: short statements under the title. panels: pictures of any shape. records: of one image, in order of
-    time; none: no plot. reached, stop_loss: thresholds of the plan, drawn dashed. heat_title: stands over the heat maps. runs: instead of
-    records, those of several runs of a sampler, each with a title.
+    time; none: no plot. reached, stop_loss: thresholds of the plan, drawn dashed. heat_title: stands over the heat
+    maps. runs: instead of records, those of several runs of a sampler, each with a title.
     """
     plotted = [(title, of_run) for title, of_run in runs if of_run][:PLOTS]
     if records:

@@ -1,13 +1,14 @@
 """The update loop: evaluate, move, evaluate again, until the relations hold or the plan says stop.
 
 Steering moves the latent against the gradient of an objective between two steps of a sampler (Learn-to-Steer, section on
-inference-time optimisation). One *evaluation* of an image is one forward pass as far as the last layer that the objective reads and,
-where a relation does not hold yet, one backward pass. Everything is batched: each image of a batch is steered for itself and
-leaves the loop when its own relations hold.
+inference-time optimisation). One *evaluation* of an image is one forward pass as far as the last layer that the
+objective reads and, where a relation does not hold yet, one backward pass. Everything is batched: each image of a batch
+is steered for itself and leaves the loop when its own relations hold.
 
-The first moves decide most. So an image whose relations held when they were last read is only watched afterwards: for nothing where
-the host lends the maps of the sampler's own pass (`observe`), else by an evaluation without a gradient; and it is moved again only
-where a relation is lost. The evaluation after a move is a line search: where the loss did not fall, the move is half taken back.
+The first moves decide most. So an image whose relations held when they were last read is only watched afterwards: for
+nothing where the host lends the maps of the sampler's own pass (`observe`), else by an evaluation without a gradient;
+and it is moved again only where a relation is lost. The evaluation after a move is a line search: where the loss did
+not fall, the move is half taken back.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ RANGE = 30.0
 class SteeringLoop:
     """The steering of one run.
 
-    plan, trace: the trace says by its labels which images have relations, and takes the records. steps: indices of the run's steps
-    that are steered, see `schedule.steered_steps`. compute: the type that the network computes in.
+    plan, trace: the trace says by its labels which images have relations, and takes the records. steps: indices of the
+    run's steps that are steered, see `schedule.steered_steps`. compute: the type that the network computes in.
     """
 
     def __init__(
@@ -72,11 +73,11 @@ class SteeringLoop:
     def steer(self, latent: Tensor, evaluate: Evaluate, step: int) -> Tensor:
         """Move each image's latent until its relations hold or the plan says stop. Call it before this step.
 
-        latent (B, ...), any float dtype, in the space the model's input lives in (so that "gradient" steps mean the same for every
-        sampler). evaluate: see `Evaluate`; it is called with a float32 leaf (float64 for float64).
+        latent (B, ...), any float dtype, in the space the model's input lives in (so that "gradient" steps mean the
+        same for every sampler). evaluate: see `Evaluate`; it is called with a float32 leaf (float64 for float64).
 
-        Returns a new tensor, or `latent` itself where nothing was moved. An image whose gradient is not finite or has vanished is left
-        as it was, and the trace says so.
+        Returns a new tensor, or `latent` itself where nothing was moved. An image whose gradient is not finite or has
+        vanished is left as it was, and the trace says so.
         """
         if not self.active(step):
             return latent
@@ -109,8 +110,8 @@ class SteeringLoop:
         return self.plan.budget is None or self.trace.evaluations[image] < self.plan.budget
 
     def _not_holding(self, pending: list[int], current: Tensor, evaluate: Evaluate, step: int) -> list[int]:
-        """Those of the images that need a gradient. The others held when last read: for nothing, by the sampler's own pass, or now, by
-        an evaluation without one."""
+        """Those of the images that need a gradient. The others held when last read: for nothing, by the sampler's own
+        pass, or now, by an evaluation without one."""
         held = [i for i in pending if i in self._held and self._affordable(i)]
         if not held or self._observed:
             return [i for i in pending if i not in self._held]
@@ -130,7 +131,8 @@ class SteeringLoop:
         evaluation: int,
         last: dict[int, tuple[float, Tensor]],
     ) -> tuple[Tensor, Tensor, Tensor, list[str], Reading]:
-        """One evaluation: the change of each latent, its loss over all relations, (length, rms units, largest element) of the change, and notes."""
+        """One evaluation: the change of each latent, its loss over all relations, (length, rms units, largest element)
+        of the change, and notes."""
         plan, trace = self.plan, self.trace
         with torch.inference_mode(False), torch.enable_grad():
             z = current[pending].clone().requires_grad_(True)
@@ -209,8 +211,8 @@ TAKEN_BACK = "the loss did not fall, half of the move taken back"
 def watch(latent: Tensor, evaluate: Evaluate, trace: SteeringTrace, step: int) -> Reading | None:
     """One evaluation of every image that has relations, without a gradient and without a move; the trace takes it.
 
-    latent (B, ...) as in `SteeringLoop.steer`. Returns the Reading over the images with relations, in their order; None where no image
-    has any.
+    latent (B, ...) as in `SteeringLoop.steer`. Returns the Reading over the images with relations, in their order; None
+    where no image has any.
     """
     loop = SteeringLoop(SteeringPlan(), trace, (step,))
     images = [i for i, labels in enumerate(trace.labels) if labels]
@@ -243,7 +245,8 @@ def _served(reading: Reading, plan: SteeringPlan, evaluation: int) -> Tensor:
 
 
 def _lengths(z: Tensor, change: Tensor) -> Tensor:
-    """(b, 3) on the CPU: L2 norm of each change, the same in the latent's rms, and its largest element in the latent's rms."""
+    """(b, 3) on the CPU: L2 norm of each change, the same in the latent's rms, and its largest element in the latent's
+    rms."""
     unit = rms(z, torch.ones_like(z, dtype=torch.bool)).clamp(min=1e-12)
     length = norms(change)
     return torch.stack([length, length / unit, change.flatten(1).abs().amax(1) / unit], 1).float().cpu()

@@ -15,12 +15,14 @@ StepRule = Literal["rms", "gradient", "relative"]
 class SteeringPlan:
     """When, how often, how far, and when to stop.
 
-    start, end: the part of the model's own schedule that is steered, as shares of it (see `schedule`): a step is steered where it
+    start, end: the part of the model's own schedule that is steered, as shares of it (see `schedule`): a step is
+    steered where it
         begins in [start, end). A second pass at low noise therefore stays plain.
     every: steer each n-th of those steps.
     evaluations_per_step: at most so many at one step.
     budget: at most so many evaluations per image over the whole run (None: no limit).
-    step_rule: "rms" = move along the gradient by step_size units of the latent's rms per element at most, the same for every model
+    step_rule: "rms" = move along the gradient by step_size units of the latent's rms per element at most, the same for
+    every model
         and size, with guards (see `step_rules`) and a line search; "gradient" = move by step_size * gradient, as published;
         "relative" = by step_size * the norm of the image's own latent, which is the longer the larger the picture.
     step_size: see step_rule.
@@ -97,7 +99,8 @@ class SteeringPlan:
 
         "paper": as published - up to 16 evaluations at each step of the first half, step size 5 (SD 1.4:
         7.5), stop at a loss of 5e-5, round robin. "paper-schnell": the same on the first step of four only.
-        "fast": up to three evaluations at a step of the first 40%, moves of 5 rms, stop at p >= 0.98; the same as `SteeringPlan()`.
+        "fast": up to three evaluations at a step of the first 40%, moves of 5 rms, stop at p >= 0.98; the same as
+        `SteeringPlan()`.
 
         Raises SteeringError for an unknown name or field.
         """
@@ -115,19 +118,22 @@ class SteeringPlan:
 
     @property
     def searches(self) -> bool:
-        """Whether moves are searched along and bounded, as those of the step rule "rms" are; the published rule knows neither."""
+        """Whether moves are searched along and bounded, as those of the step rule "rms" are; the published rule knows
+        neither."""
         return self.step_rule == "rms"
 
     def warnings(self) -> list[str]:
         """Sentences about settings that are likely to spoil pictures."""
         if self.step_rule == "rms" and self.strength * self.step_size > SENSIBLE_LENGTH:
             return [
-                f"Strength {self.strength:g} and step size {self.step_size:g} move by {self.strength * self.step_size:g} rms at a time; "
+                f"Strength {self.strength:g} and step size {self.step_size:g} move by "
+                f"{self.strength * self.step_size:g} rms at a time; "
                 f"beyond {SENSIBLE_LENGTH:g} pictures are likely to suffer."
             ]
         if self.step_rule == "relative" and self.strength * self.step_size > SENSIBLE_SHARE:
             return [
-                f"Strength {self.strength:g} and step size {self.step_size:g} move by {self.strength * self.step_size:g} of the latent's "
+                f"Strength {self.strength:g} and step size {self.step_size:g} move by "
+                f"{self.strength * self.step_size:g} of the latent's "
                 f"norm at a time, which spoils large pictures; the step rule rms does not depend on the size."
             ]
         return []

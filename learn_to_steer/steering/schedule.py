@@ -1,8 +1,8 @@
 """Which steps of a run are steered: the plan's share of the model's own schedule, cut to what the classifier knows.
 
-A share says how far a noise level lies along the schedule that the model was trained on, 0 where everything is noise and 1 at the
-picture, as the start and end percent of a host's own nodes do. It does not depend on the run: a second pass that begins at half of
-the noise begins at 0.5, whatever its number of steps.
+A share says how far a noise level lies along the schedule that the model was trained on, 0 where everything is noise
+and 1 at the picture, as the start and end percent of a host's own nodes do. It does not depend on the run: a second
+pass that begins at half of the noise begins at 0.5, whatever its number of steps.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def steered_steps(
 ) -> tuple[list[int], str]:
     """The steps of a run at which it is steered, ascending, and one sentence on why there are none ("" where there are).
 
-    shares: of each step, where in the model's schedule it begins. sigmas: noise level of each step, in the unit of `lowest`, the
-    lowest noise level that the classifier was trained at (None: it does not say).
+    shares: of each step, where in the model's schedule it begins. sigmas: noise level of each step, in the unit of
+    `lowest`, the lowest noise level that the classifier was trained at (None: it does not say).
     """
     if plan.strength == 0 or plan.step_size == 0:
         return [], "Left plain: the strength is 0."
@@ -32,7 +32,8 @@ def steered_steps(
     if not inside:
         begins = min(shares, default=1.0)
         return [], (
-            f"Left plain: this run begins at {begins:.0%} of the model's schedule and has no step between {plan.start:.0%} and "
+            f"Left plain: this run begins at {begins:.0%} of the model's schedule and has no step between "
+            f"{plan.start:.0%} and "
             f"{plan.end:.0%}, where the plan steers."
         )
     if lowest is not None:

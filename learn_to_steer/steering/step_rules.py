@@ -1,7 +1,8 @@
 """Step rules: the gradient of the loss -> the move of the latent.
 
-A length is measured in units of the latent's rms per element, so that it means the same at every size of the picture: what turns
-a wrong reading into a right one is a move of 2 to 8 of these units, whether the latent has 1,024 elements or 65,536.
+A length is measured in units of the latent's rms per element, so that it means the same at every size of the picture:
+what turns a wrong reading into a right one is a move of 2 to 8 of these units, whether the latent has 1,024 elements or
+65,536.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from torch import Tensor
 from .plan import SteeringPlan
 
 MEAN_LIMIT = 0.2
-"""A move changes no element by more than this on average, in rms: a small part of a picture (a noise mask) is not moved as far as
-a whole one."""
+"""A move changes no element by more than this on average, in rms: a small part of a picture (a noise mask) is not moved
+as far as a whole one."""
 
 ELEMENT_LIMIT = 1.0
 """A move changes no single element by more than this, in rms."""
@@ -34,8 +35,8 @@ def move_of(z: Tensor, gradient: Tensor, plan: SteeringPlan, share: Tensor) -> T
     """The move of each image's latent.
 
     z, gradient (b, ...), finite. share (b,): of the planned length, less than 1 after a move that went too far.
-    "gradient": plan.step_size * gradient, as published. "relative": plan.step_size * the latent's own norm along the gradient.
-    "rms": plan.step_size units of the latent's rms along the gradient, within the two limits above.
+    "gradient": plan.step_size * gradient, as published. "relative": plan.step_size * the latent's own norm along the
+    gradient. "rms": plan.step_size units of the latent's rms along the gradient, within the two limits above.
     """
     shape = (-1,) + (1,) * (z.ndim - 1)
     if plan.step_rule == "gradient":

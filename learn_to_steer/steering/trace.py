@@ -17,9 +17,9 @@ class Record:
     image: index in the batch. step: step of the schedule. evaluation: count within the step, from 0.
     relation: index within the image. label: in words. loss, probability: of the wanted relation, before the
     move. move: length of the move that followed (L2 norm of the latent's change; one per image and
-    evaluation, repeated for each relation), 0 where there was none. length: the same in units of the latent's rms per element;
-    largest: its largest element in that unit. note: why there was none. Evaluation -1 is the sampler's own pass, read for
-    nothing.
+    evaluation, repeated for each relation), 0 where there was none. length: the same in units of the latent's rms per
+    element; largest: its largest element in that unit. note: why there was none. Evaluation -1 is the sampler's own
+    pass, read for nothing.
     """
 
     image: int

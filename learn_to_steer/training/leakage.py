@@ -29,7 +29,7 @@ def inputs(classifier: RelationReader, data: RecordedMaps) -> Tensor:
     card = classifier.card
     stack = data.stack.select(card.layers)
     stack = type(stack)(stack.layers, tuple(m.float() for m in stack.maps))
-    return stack.stacked(card.map_size, card.renormalise)
+    return stack.stacked(card.map_size, card.renormalise, card.resize)
 
 
 def predictions(classifier: RelationReader, data: RecordedMaps) -> Tensor:

@@ -60,6 +60,7 @@ def build(
         sigmas=trained_sigmas(recorder),
         family=family,
         renormalise="always",
+        resize="area",
     )
     if kind == "official":
         return RelationClassifier(card, OfficialConfig())

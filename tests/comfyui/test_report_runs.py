@@ -1,6 +1,7 @@
 """A report tells of the runs that made its pictures, all of them and no others, and of what was not steered and why.
 
-The host's own context says which execution and which node is at work, as when a graph runs; the graphs are in its API format.
+The host's own context says which execution and which node is at work, as when a graph runs; the graphs are in its API
+format.
 """
 
 from __future__ import annotations

@@ -153,13 +153,65 @@ def _check(clip, name, text, span, earlier):
 
 NOUNS = ["dog", "cat", "fire hydrant", "teddy bear", "猫", "café", "AT&T"]
 # {} is the noun
-PLAIN = ['"{}"', "“{}”", "'{}'", "[{}]", "{}'s", "the {}’s", "puppy/{}", "{}/", "🐶{}", "{} 🐶", "👩\u200d🚀 {}", "{}.", "{}, ",
-    "BREAK {}", "/* note */ {}", "// {}", "__animal__ {}", "{{red|blue}} {}", "<lora:x:0.5> {}", "<pet> {}", "红色的{}", "#{}", "*{}*",
-    "ﬁne {}", "\n{}", "  {}", "a_{}", "the-{}", "1.2 {}", "{} 3:4", "e\u0301toile {}", "ΣΑΣ {}", "½ {}", "…{}", "{}™", "{}"]  # fmt: skip
-WEIGHTED = ["({})", "({}:1.2)", "(({}))", "((red:0.8) {}:1.2)", "(a {}:1.05) 1.05", "\\({}\\)", "(\\({}\\):1.1)", "({}:x)", "({}",
-    "(:1.2) {}", "(red, (blue:1.1), {}:0.5)"]  # fmt: skip
-EMBEDDED = ["embedding:pet {}", "embedding:pet, {}", "embedding:nothing, {}", "(embedding:pet:1.2) {}", "embedding:pet embedding:pet {}",
-    "{} embedding:pet.safetensors"]  # fmt: skip
+PLAIN = [
+    '"{}"',
+    "“{}”",
+    "'{}'",
+    "[{}]",
+    "{}'s",
+    "the {}’s",
+    "puppy/{}",
+    "{}/",
+    "🐶{}",
+    "{} 🐶",
+    "👩\u200d🚀 {}",
+    "{}.",
+    "{}, ",
+    "BREAK {}",
+    "/* note */ {}",
+    "// {}",
+    "__animal__ {}",
+    "{{red|blue}} {}",
+    "<lora:x:0.5> {}",
+    "<pet> {}",
+    "红色的{}",
+    "#{}",
+    "*{}*",
+    "ﬁne {}",
+    "\n{}",
+    "  {}",
+    "a_{}",
+    "the-{}",
+    "1.2 {}",
+    "{} 3:4",
+    "e\u0301toile {}",
+    "ΣΑΣ {}",
+    "½ {}",
+    "…{}",
+    "{}™",
+    "{}",
+]
+WEIGHTED = [
+    "({})",
+    "({}:1.2)",
+    "(({}))",
+    "((red:0.8) {}:1.2)",
+    "(a {}:1.05) 1.05",
+    "\\({}\\)",
+    "(\\({}\\):1.1)",
+    "({}:x)",
+    "({}",
+    "(:1.2) {}",
+    "(red, (blue:1.1), {}:0.5)",
+]
+EMBEDDED = [
+    "embedding:pet {}",
+    "embedding:pet, {}",
+    "embedding:nothing, {}",
+    "(embedding:pet:1.2) {}",
+    "embedding:pet embedding:pet {}",
+    "{} embedding:pet.safetensors",
+]
 FORMS = PLAIN + WEIGHTED + EMBEDDED
 
 

@@ -34,7 +34,7 @@ from learn_to_steer.attention import MapStack, token_weights
 from learn_to_steer.classifiers import RelationReader, load_classifier
 from learn_to_steer.errors import SteeringError  # noqa: E402
 from learn_to_steer.objectives import Reading  # noqa: E402
-from learn_to_steer.steering import SteeringPlan, SteeringTrace, steer  # noqa: E402
+from learn_to_steer.steering import SteeringLoop, SteeringPlan, SteeringTrace  # noqa: E402
 
 TOLERANCE = 1e-4
 Read = Callable[[Tensor], MapStack]
@@ -121,7 +121,7 @@ def reproduce(case: dict[str, Tensor], read: Read, classifier: RelationReader) -
     kept: dict[str, Tensor] = {}
 
     def evaluate(z: Tensor, images: object) -> Reading:
-        stacked = read(z).stacked(classifier.map_size, classifier.renormalise)
+        stacked = read(z).stacked(classifier.map_size, classifier.renormalise, classifier.card.resize)
         logits = classifier(stacked, step)
         loss = F.cross_entropy(logits, target, reduction="none")
         (grad,) = torch.autograd.grad(loss.sum(), z, retain_graph=True)
@@ -129,8 +129,10 @@ def reproduce(case: dict[str, Tensor], read: Read, classifier: RelationReader) -
         kept.update(logits=logits.detach(), loss=loss.detach(), grad=grad)
         return Reading(loss[:, None], (-loss.detach()).exp()[:, None], torch.ones(1, 1, dtype=torch.bool))
 
-    plan = SteeringPlan(step_rule="gradient", step_size=float(case["step_size"]), end=1.0, reached=None)
-    kept["updated"] = steer(latents, evaluate, plan, SteeringTrace([["relation"]]), 0, 1)
+    plan = SteeringPlan(
+        step_rule="gradient", step_size=float(case["step_size"]), evaluations_per_step=1, reached=None
+    )
+    kept["updated"] = SteeringLoop(plan, SteeringTrace([["relation"]]), [0]).steer(latents, evaluate, 0)
     return kept
 
 

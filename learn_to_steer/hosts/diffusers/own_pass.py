@@ -1,8 +1,8 @@
 """The maps of the pipeline's own passes, which cost nothing more than reading them.
 
-Steering asks at each step whether the relations still hold. Where an image's relations held before, the pass that the pipeline makes
-at this step anyway can answer: it goes through the same attentions, its conditional rows last in a guided batch, or first of the
-calls of a step where there are two.
+Steering asks at each step whether the relations still hold. Where an image's relations held before, the pass that the
+pipeline makes at this step anyway can answer: it goes through the same attentions, its conditional rows last in a
+guided batch, or first of the calls of a step where there are two.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from .branch import Branch
 class OwnPass:
     """Hooks on the denoiser that read one pass when asked to.
 
-    weights (B, O, T): tokens of the objects. layers: names to read. take(maps, step): is given what was read. Caches that leave blocks
-    out of a pass leave it unread.
+    weights (B, O, T): tokens of the objects. layers: names to read. take(maps, step): is given what was read. Caches
+    that leave blocks out of a pass leave it unread.
     """
 
     def __init__(

@@ -110,8 +110,8 @@ def _sigma(scheduler: Any, turn: int, timestep: float) -> float:
 
 
 def _share(scheduler: Any, turn: int, timestep: float, turns: int, sigmas: Any) -> float:
-    """0 at the first training timestep, 1 at the picture: of a diffusion model by its training timesteps, of a flow model by the
-    time before it is shifted for the size of the picture."""
+    """0 at the first training timestep, 1 at the picture: of a diffusion model by its training timesteps, of a flow
+    model by the time before it is shifted for the size of the picture."""
     if hasattr(scheduler, "alphas_cumprod") and not scheduler.config.get("use_flow_sigmas"):
         return 1 - (timestep + 1) / scheduler.config.num_train_timesteps
     if sigmas is not None and turn < len(sigmas):

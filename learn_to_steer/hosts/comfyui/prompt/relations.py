@@ -28,8 +28,8 @@ class PromptRelations:
     positions along the context (in Stable Diffusion 3 in both encoders' parts of it). length: text tokens of the context.
     mark: names this prompt in a conditioning. left_out: relations that were understood and cannot be steered, in words,
     each with the reason.
-    mark: names this prompt in a conditioning. states: digests of the text states it was encoded to, token by token, for each
-    entry of its conditioning (`owner.py`); none: no conditioning is known to be its own.
+    mark: names this prompt in a conditioning. states: digests of the text states it was encoded to, token by token, for
+    each entry of its conditioning (`owner.py`); none: no conditioning is known to be its own.
     """
 
     text: str

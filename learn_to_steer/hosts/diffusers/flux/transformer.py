@@ -95,8 +95,8 @@ def record_flux(
 def listen(
     transformer: Any, text: int, grid: tuple[int, int], recorder: AttentionRecorder
 ) -> list[torch.utils.hooks.RemovableHandle]:
-    """Hooks that hand Q and K of the wanted layers to a recorder, until they are removed. text: tokens. grid: height and width of
-    the picture in tokens."""
+    """Hooks that hand Q and K of the wanted layers to a recorder, until they are removed. text: tokens. grid: height
+    and width of the picture in tokens."""
     handles: list[torch.utils.hooks.RemovableHandle] = []
     blocks = [*transformer.transformer_blocks, *transformer.single_transformer_blocks]
     for layer, block in zip(flux_attention_layers(transformer), blocks, strict=True):
