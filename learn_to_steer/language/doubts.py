@@ -144,6 +144,13 @@ def _kinds(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
             return f'"{noun.text}" may be nothing that can be seen'
     if not weak:
         return ""
+    names = other.text.split()
+    if (
+        said.word == "on"
+        and other.determiner == "the"
+        and all(name[0].isupper() for name in names if name.isalpha())
+    ):
+        return f'"on the {other.text}" may only be where it is'
     if subject.head in kinds.EVENTS or (said.relation is Relation.BETWEEN and subject.head in kinds.ABSTRACT):
         return f'"{subject.text}" happens, it has no place'
     if (

@@ -36,6 +36,8 @@ class Reader(RelationReader):
                 i = self._order(i)
             elif kind in CONNECTORS:
                 i = self._connector(i)
+            elif kind is Kind.ATTACH and self._opens_with_setting(i):
+                self.setting, i = self._phrase(i + 1, as_subject=False, may_touch=False)
             elif kind is Kind.ATTACH and self.subjects and self._at(self._skip(i, Kind.ATTACH)).noun:
                 i = self._more_about_subject(i) if self._describes_before(i) else i + 1
             else:
@@ -86,6 +88,12 @@ class Reader(RelationReader):
             return end
         self._new_clause(phrases)
         return end
+
+    def _opens_with_setting(self, i: int) -> bool:
+        """ "In a kitchen, a cook ..." at the start of a sentence: the kitchen is where it all is."""
+        before = self._at(i - 1).kind
+        opens = not self.subjects and before in (Kind.STOP, Kind.SEPARATOR, Kind.AND)
+        return opens and self._at(i).relation is not None and self._at(i + 1).kind is Kind.NOUN
 
     def _stands_aside(self, i: int) -> bool:
         """Whether a place without an object follows: "and a knife on the right"."""

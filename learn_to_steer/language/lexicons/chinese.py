@@ -3,7 +3,6 @@
 from ..relations import Relation
 from .lexicon import table, words
 
-
 _COLUMNS = {Relation.LEFT: "左", Relation.RIGHT: "右"}
 _TAILS = ("边", "侧", "方", "面", "手边", "边儿", "邊", "側")
 
