@@ -34,6 +34,8 @@ _DRAWN = frozenset(
     "video book".split()
 )
 _CLOTHES = lex.WEARABLES - kinds.BODY - frozenset("umbrella backpack handle lid mask crown ring".split())
+# Pictures that stand or hang about as things.
+_HANGING = frozenset("picture pictures photo photos photograph photographs frame canvas panel page".split())
 _VIEWERS = frozenset("camera lens viewer viewers".split())
 _DEVICES = frozenset("phone cellphone smartphone telephone laptop computer tablet radio microphone".split())
 _VEHICLES = frozenset("bus train plane airplane aeroplane subway tram metro flight".split())
@@ -79,9 +81,7 @@ def _picture(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
         subject.head in ("canvas", "photo", "photograph", "picture") and not weak
     ):
         return f'"{subject.text}" is the picture, not a thing in it'
-    pictured = other.head in lex.FRAMES and (
-        other.determiner not in ("a", "an") or not weak or said.word == "on"
-    )
+    pictured = other.head in lex.FRAMES and (other.head not in _HANGING or said.word == "on")
     if (pictured and other.head not in ("canvas", "page", "panel")) or other.head in lex.STYLE_WORDS:
         return f'"{other.text}" is the picture, not a thing in it'
     drawn = subject.head in _DRAWN and (subject.determiner or other.determiner or said.word != "on")
@@ -109,7 +109,8 @@ def _manner(statement: Statement) -> str:
         return f'"on the {other.head}" is using it, not above it'
     if said.word == "on" and other.head in _VEHICLES and subject.head in kinds.PEOPLE:
         return f'"on the {other.head}" is inside it, not above it'
-    if said.word in ("over", "under", "beneath", "underneath") and {subject.head, other.head} <= _CLOTHES:
+    worn = subject.head in _CLOTHES or bool(subject.attribute and subject.attribute.head in lex.WEARABLES)
+    if said.word in ("over", "under", "beneath", "underneath") and worn and other.head in _CLOTHES:
         return f'"{subject.text} {said.word} {other.text}" is how it is worn'
     if statement.own:
         return f'"{statement.object.text}" is a part of the subject itself'
@@ -153,8 +154,16 @@ def _kinds(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
         return f'"on the {other.text}" may only be where it is'
     if subject.head in kinds.EVENTS or (said.relation is Relation.BETWEEN and subject.head in kinds.ABSTRACT):
         return f'"{subject.text}" happens, it has no place'
+    lamp = len(subject.words) > 1 and subject.words[-2] in (
+        "traffic",
+        "stop",
+        "street",
+        "tail",
+        "night",
+        "string",
+    )
     if (
-        subject.head in kinds.LIGHT
+        (subject.head in kinds.LIGHT and not lamp)
         or subject.head in _SKY
         or (subject.head in _WEATHER and said.word in _DOWN)
     ):

@@ -54,7 +54,8 @@ class Reader(RelationReader):
         start, first = i, self.chunks[i].noun
         if first and first.only_adjectives and not first.determiner and self._at(i - 1).kind is Kind.VERB:
             return i + 1  # "the dog, which is brown, ..."
-        while (noun := self._at(i).noun) is not None:
+        # "a shirt that has a drawing of a ship on it": this drawing is no opening.
+        while self._at(i - 1).kind is not Kind.ATTACH and (noun := self._at(i).noun) is not None:
             j = self._skip(i + 1, Kind.ATTACH, Kind.WITH, Kind.EXISTS, Kind.WHICH)
             joints = {c.word for c in self.chunks[i + 1 : j]}
             if i == 0 and noun.head in lex.FRAMES | lex.ARTWORKS:

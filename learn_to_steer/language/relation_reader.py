@@ -178,6 +178,8 @@ class RelationReader(PlaceReader):
         word = self._at(j).word
         if word == "one":
             return j + 1
+        if self._of_object(i, said, word):
+            return j + 1
         if self._starts_here(i):
             after = self._behind_it(i, j, said)
             if after:
@@ -193,7 +195,7 @@ class RelationReader(PlaceReader):
             and (self._with_before(i - 1) or described.determiner != "the")
             and (word in ("it", "them") or self._meant(word, subjects) == subjects[-1:])
         ):
-            self._emit([described], said, subjects[-1:])
+            self._emit([*described.fellows, described], said, subjects[-1:])
             if self._with_before(i - 1):
                 self.whole = subjects[-1]
         elif self.setting and word == "it":
@@ -205,6 +207,24 @@ class RelationReader(PlaceReader):
         else:
             self._emit(subjects[1:], said, subjects[:1])
         return j + 1
+
+    def _of_object(self, i: int, said: list[Said], word: str) -> bool:
+        """ "next to a river with a bridge over it", "a room with a stove with a hood above it"."""
+        noun = self._at(i - 1).noun
+        if noun is None or word != "it" or not self._with_before(i - 1):
+            return False
+        if self.objects and self.objects[-1].attribute is noun:
+            self._emit([noun], said, self.objects[-1:])
+            return True
+        if (
+            noun.holder
+            and self.subjects
+            and noun is self.subjects[-1].attribute
+            and noun.holder is not self.subjects[-1]
+        ):
+            self._emit([noun], said, [noun.holder])
+            return True
+        return False
 
     def _behind_it(self, i: int, j: int, said: list[Said]) -> int:
         """ "..., behind it a surfboard", "behind her, white guns float"."""

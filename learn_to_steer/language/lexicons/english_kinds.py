@@ -12,9 +12,9 @@ def _words(text: str) -> frozenset[str]:
 ABSTRACT = _words(
     """
     crush role roles zoom handstand ruling hold custody grasp claim stance remark effect effects reach
-    distance range past warpath spell curse streak leash lockdown break breaks probe collapse extinction
-    tears coffee-break lunch dinner breakfast supper brunch drinks elements ravages jobs meals shifts
-    autopsy binge spectrum decade decades century centuries millennium midnight noon disposal trend trends
+    distance past warpath spell curse streak leash lockdown break breaks probe collapse extinction tears
+    coffee-break lunch dinner breakfast supper brunch drinks elements ravages jobs meals shifts autopsy
+    binge spectrum decade decades century centuries millennium midnight noon disposal trend trends
     kindness warranty airs ability absence abuse accident account advantage adventure advice age agenda
     agreement air alert ambition anger anniversary anxiety appeal approach approval arrest attack attempt
     attention attitude authority autopilot average bail balance bankruptcy basis beat beauty behalf
