@@ -7,6 +7,7 @@ belongs to a noun phrase. One pass over the text, so the time is linear in its l
 from __future__ import annotations
 
 from .lexicons import english as lex
+from .matching import TEXT
 from .phrases import Chunk, Kind
 from .relations import Relation
 from .sides import SideMatcher
@@ -70,6 +71,9 @@ class Chunker(SideMatcher):
         if token.glued and self.open:
             self._add(token)
             return i + 1
+        if word == TEXT and self.has_noun:
+            self._close()  # "the words "hello" below a cat": the words
+            return i + 1
         if is_emoji(token):
             self._emoji(i, token)
             return i + 1
@@ -112,10 +116,11 @@ class Chunker(SideMatcher):
         ):
             self._close()  # "dog | left of | cat"
         elif token.word in STOPS:
-            self._emit(Chunk(Kind.STOP))
+            self._emit(Chunk(Kind.STOP, token.word))
         elif token.word == "(":  # an aside: what it names describes the thing before it
             self._emit(Chunk(Kind.ATTACH, "("))
         elif token.word[0] in SEPARATORS:
+            self.negated = False
             self._emit(Chunk(Kind.SEPARATOR, ","))
         else:
             self._close()
@@ -142,6 +147,13 @@ class Chunker(SideMatcher):
         elif word in lex.DETERMINERS and not (word in ("her", "no") and self._ends_phrase(i + 1)):
             self._close()
             self.determiner = word
+        elif (
+            word == "not"
+            and following in lex.ARTICLES
+            and not self.open
+            and self._last().kind is Kind.SEPARATOR
+        ):
+            self._emit(Chunk(Kind.ATTACH, word))  # "a car, not a truck, in front of a house"
         elif word in lex.NEGATIONS:
             self._close()
             self.negated = True

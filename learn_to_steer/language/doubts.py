@@ -77,6 +77,8 @@ def doubt_of_setting(statement: Statement) -> str:
 
 def _picture(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
     weak = said.word in _WEAK or said.word in _ON
+    if len(subject.words) > 1 and subject.words[-2:] == ("picture", "frame"):
+        return ""
     if subject.head in lex.FRAMES and not (
         subject.head in ("canvas", "photo", "photograph", "picture") and not weak
     ):
@@ -176,7 +178,8 @@ def _kinds(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
         return f'"{subject.text} {said.word} {other.text}" is a pose'
     if said.word == "on" and subject.head in kinds.BODY and other.head in kinds.BODY:
         return f'"{subject.text}" is a part of the body'
-    if subject.head in _LIMBS and (on_body or (other.words and other.words[-1] in kinds.BODY)):
+    limb = subject.head in _LIMBS and said.word in ("on", "over", "behind", "between", "under", "in")
+    if limb and (on_body or (other.words and other.words[-1] in kinds.BODY)):
         return f'"{subject.text} {said.word} {other.text}" is a pose'
     return ""
 

@@ -131,7 +131,10 @@ class GroupReader:
         if self._at(i).kind is Kind.AND:
             if first.attribute and as_subject and self._on_ones_own(i + 2):
                 return -1
-            return i + 1 if self._at(i + 1).kind is Kind.NOUN else -1
+            picture = self._at(i + 1).noun
+            if picture and picture.head in lex.FRAMES and self._at(i + 2).word == "of":
+                return -1  # "... and a photo of a tiger"
+            return i + 1 if picture else -1
         if self._at(i).kind is not Kind.SEPARATOR or self._at(i).word != ",":
             return -1
         start = i + 1 if self._at(i + 1).kind is not Kind.AND else i + 2

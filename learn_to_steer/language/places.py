@@ -56,6 +56,12 @@ class PlaceReader(Discourse):
         else:
             self.position_first = False
         subject = self.subjects[-1]
+        side = relation_of_offset(*signs)
+        facing = self.last_said.opposite if self.last_said else None
+        if not self.placed and side and side is facing and self._at(i).word.startswith("to the "):
+            # "a knife to the left of the plate and a spoon to the right"
+            self._emit([subject], [Said(side, "to that side")], self.last_objects[-1:])
+            return end
         if self.placed and (relation := relation_of_places(self.placed[1], signs)):
             self._emit([self.placed[0]], [Said(relation, "place")], [subject])
         self.placed = (subject, signs)

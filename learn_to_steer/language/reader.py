@@ -38,12 +38,14 @@ class Reader(RelationReader):
                 i = self._connector(i)
             elif kind is Kind.ATTACH and self._opens_with_setting(i):
                 self.setting, i = self._phrase(i + 1, as_subject=False, may_touch=False)
-            elif kind is Kind.ATTACH and self.subjects and self._at(self._skip(i, Kind.ATTACH)).noun:
+            elif (
+                kind is Kind.ATTACH and self.subjects and self._at(self._skip(i, Kind.ATTACH, Kind.WITH)).noun
+            ):
                 i = self._more_about_subject(i) if self._describes_before(i) else i + 1
             else:
                 if kind in (Kind.STOP, Kind.EXISTS):
                     self._new_clause([])
-                    if kind is Kind.STOP:
+                    if kind is Kind.STOP and self.chunks[i].word != ";":
                         self.whole, self.reference, self.setting = None, [], None
                 elif kind is Kind.PRONOUN:
                     self._pronoun_subject(self.chunks[i].word)
@@ -106,7 +108,7 @@ class Reader(RelationReader):
     def _more_about_subject(self, i: int) -> int:
         """ "..., holding a gun", "and sits on a sidewalk": the subject stays."""
         subjects = self.head or self.subjects
-        i = self._skip(i, Kind.ATTACH)
+        i = self._skip(i, Kind.ATTACH, Kind.WITH)
         if self._at(i - 1).relation is not None:
             self._setting_at(i - 1, subjects[-1])
         phrase, end = self._phrase(i, as_subject=True)

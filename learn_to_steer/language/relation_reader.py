@@ -12,6 +12,7 @@ from .relations import Relation, combine, relation_of_offset
 from .words import NounPhrase
 
 _PARTS = frozenset("on above over under below beneath inside in behind".split()) | {"in front of"}
+_HANGING = frozenset("hanging lying leaning perched floating mounted".split())
 _IN_PLACE = frozenset("in on at along through".split())
 # Where small things sit on somebody: "a bird on his hand".
 _PERCHES = frozenset("hand hands finger fingers shoulder shoulders head lap arm arms wrist palm nose".split())
@@ -62,7 +63,8 @@ class RelationReader(PlaceReader):
         if after.noun is None:
             described = self.subjects[-1].attribute if self.subjects else None
             ends = self._at(j).kind in (Kind.STOP, *CONNECTORS)
-            if described and ends and self._at(i - 1).noun is described and self._with_before(i - 1):
+            k = i - 1 if self._at(i - 1).noun else i - 2  # "with a goldfish swimming inside"
+            if described and ends and self._at(k).noun is described and self._with_before(k):
                 self._emit([described], said, self.subjects[-1:])  # "a girl with a castle behind"
                 self.whole = self.subjects[-1]
             elif self._at(j).kind is Kind.WHICH and self.subjects:
@@ -140,7 +142,9 @@ class RelationReader(PlaceReader):
         self._remember(subjects)
         self._emit(subjects, said, objects)
         self._new_clause(subjects)
-        self.head, self.reference, self.topic = subjects, objects, objects
+        self.head, self.reference = subjects, objects
+        # "On the desk is a lamp; beside it ..." goes on about the lamp, "behind the house is a tree; beside it" not.
+        self.topic = subjects if said[0].word in ("on", "in", "inside") else objects
         return after
 
     def _state(self, i: int, said: list[Said], objects: list[NounPhrase]) -> None:
@@ -156,6 +160,22 @@ class RelationReader(PlaceReader):
             return
         part = first.determiner == "the" and main.determiner != "the" and said[0].word in _PARTS
         part = part or main.head in lex.SCENERY
+        if described and touching and described.head in kinds.ABSTRACT | kinds.EVENTS:
+            self._emit([described], said, objects)  # "hinting at a return from a journey on the water"
+            return
+        verb = self._at(i - 1).word
+        hanging = described is not None and self._at(i - 2).noun is described and self._at(i - 4).noun is main
+        hanging = hanging and self._with_before(i - 2) and self._at(i - 1).kind in (Kind.VERB, Kind.ATTACH)
+        inside = main.head not in kinds.PEOPLE | kinds.ANIMALS
+        if (
+            described
+            and hanging
+            and inside
+            and (verb in _HANGING or described.head in kinds.PEOPLE | kinds.ANIMALS)
+        ):
+            self._emit([described], said, objects)  # "a station with a clock hanging above the platform"
+            self.head, self.objects = self.subjects, objects
+            return
         if (
             described
             and touching
@@ -167,7 +187,12 @@ class RelationReader(PlaceReader):
                 self._emit([described], said, objects)  # "a piano with a song book above the keys"
                 self.head, self.objects = self.subjects, objects
                 return
-        own = body and described is None and _is_own(main, first)
+        own = (
+            body
+            and described is None
+            and _is_own(main, first)
+            and not (self.antecedent and self.antecedent[-1].head in kinds.PEOPLE and first.head in _PERCHES)
+        )
         self._emit(self.subjects, said, objects, own)
         self.head, self.objects = self.subjects, objects
         if said[0].relation is not Relation.BETWEEN and first.head not in lex.SCENERY and not own:
@@ -177,6 +202,9 @@ class RelationReader(PlaceReader):
         """ "a cat with a dog to its left", "There is a cat. A dog is next to it.", "behind it a tree"."""
         word = self._at(j).word
         if word == "one":
+            return j + 1
+        if said[0].word.endswith("side of") and word == "it" and self.last_objects:
+            self._emit(self.subjects, said, self.last_objects[-1:])
             return j + 1
         if self._of_object(i, said, word):
             return j + 1
@@ -275,6 +303,8 @@ def _is_scene(said: Said, noun: NounPhrase) -> bool:
 
 def _is_own(subject: NounPhrase, part: NounPhrase) -> bool:
     """Whether "his knees" are the subject's own: a bird on his hand sits on somebody else's."""
+    if part.words[0].endswith("'s"):
+        return False
     if part.determiner in ("his", "her", "my", "your", "our"):
         return subject.head in kinds.PEOPLE or part.head not in _PERCHES
     return part.determiner in lex.POSSESSIVES

@@ -158,12 +158,12 @@ UNITS = _words(
 # Parts of a body; something on one's own is a pose.
 BODY = _words(
     """
-    thumb thumbs nails fingernail eyelids jaw brow temple crotch armpit calf shins head hair face forehead
-    eye eyes eyebrow eyebrows ear ears nose cheek cheeks mouth lips lip teeth tongue chin neck throat
-    shoulder shoulders back chest breast breasts belly stomach waist hip hips lap arm arms elbow elbows
-    hand hands finger fingers fist wrist palm palms leg legs thigh thighs knee knees ankle ankles foot
-    feet toe toes heel heels paw paws hoof hooves tail trunk snout muzzle beak wing wings horn horns
-    antlers whiskers mane fur skin body torso side hindlegs bottom butt rear feathers claws haunches fours
+    thumb thumbs nails fingernail eyelids jaw brow crotch armpit head hair face forehead eye eyes eyebrow
+    eyebrows ear ears nose cheek cheeks mouth lips lip teeth tongue chin neck throat shoulder shoulders
+    back chest breast breasts belly stomach waist hip hips lap arm arms elbow elbows hand hands finger
+    fingers fist wrist palm palms leg legs thigh thighs knee knees ankle ankles foot feet toe toes heel
+    heels paw paws hoof hooves tail trunk snout muzzle beak wing wings horn horns antlers whiskers mane
+    fur skin body torso side hindlegs bottom butt rear feathers claws haunches fours
     """
 )
 # Verbs of looking, lighting and printing, and verbs whose "on" or "over" is no place.
