@@ -27,7 +27,7 @@ IMPLIED = {
     **dict.fromkeys(("on top", "in front", "in back", "its side"), "it"),
     "his side": "him", "her side": "her", "their side": "them",
 }  # fmt: skip
-_COMPOUND_ENDS = frozenset("stand rest place float dance walk swim jump perch".split())
+_COMPOUND_ENDS = frozenset("ride stand rest place float dance walk swim jump perch".split())
 
 
 class Chunker(SideMatcher):
@@ -223,6 +223,8 @@ class Chunker(SideMatcher):
             and self._word(i + 1) in ("on", "in", "at", "out", "alone", "by", "under")
         ):
             self._emit(Chunk(Kind.ATTACH, word))  # "a note left on the table"
+        elif word == "left" and not self.open and self._last().kind is Kind.PRONOUN:
+            self._emit(Chunk(Kind.ATTACH, word))  # "he left on a train"
         elif self._is_unknown_verb(i, word):
             self._emit(Chunk(Kind.ATTACH, word))
         elif is_adverb(word) and self.has_noun:

@@ -60,8 +60,8 @@ class Reader(RelationReader):
         while self._at(i - 1).kind is not Kind.ATTACH and (noun := self._at(i).noun) is not None:
             j = self._skip(i + 1, Kind.ATTACH, Kind.WITH, Kind.EXISTS, Kind.WHICH)
             joints = {c.word for c in self.chunks[i + 1 : j]}
-            if i == 0 and noun.head in lex.FRAMES | lex.ARTWORKS:
-                joints |= {"of"} & {"of" if "with" in joints else ""}
+            if i == 0 and noun.head in lex.FRAMES | lex.ARTWORKS and "with" in joints:
+                joints.add("of")  # "a book page with an owl"
             if j == i + 1 or self._at(j).kind is not Kind.NOUN or not is_setting(noun, joints):
                 break
             self.setting = None if noun.head in lex.FRAMES | lex.ARTWORKS else noun
@@ -77,16 +77,10 @@ class Reader(RelationReader):
             whole.attribute = phrases[-1]
             return end
         owner = (self.head or self.subjects)[-1:]
-        if (
-            owner
-            and self._at(i - 1).kind is Kind.AND
-            and owner[0].attribute
-            and not phrases[-1].attribute
-            and self._on_ones_own(end)
-        ):
-            owner[0].attribute = phrases[
-                -1
-            ]  # "a wizard with a staff in his hand and a raven on his shoulder"
+        joined = self._at(i - 1).kind is Kind.AND and not phrases[-1].attribute
+        if owner and owner[0].attribute and joined and self._on_ones_own(end):
+            # "a wizard with a staff in his hand and a raven on his shoulder"
+            owner[0].attribute = phrases[-1]
             self.subjects = self.head = owner
             return end
         self._new_clause(phrases)

@@ -71,20 +71,11 @@ class RelationReader(PlaceReader):
                 return self._beside_which(j, said)
             return j
         signs = said[0].relation.signs if said[0].relation else None
-        if (
-            signs
-            and len(said) == 1
-            and after.noun.determiner in ("the", "this")
-            and _is_scene(said[0], after.noun)
-        ):
+        scene = after.noun.determiner in ("the", "this") and _is_scene(said[0], after.noun)
+        if signs and len(said) == 1 and scene:
             return self._place(i, j + 1, signs)
-        place = self._at(i - 1).noun
-        if (
-            said[0].word == "adjacent to"
-            and place
-            and place.head in lex.SCENERY
-            and self._at(i - 2).word in _IN_PLACE
-        ):
+        place, prep = self._at(i - 1).noun, self._at(i - 2).word
+        if said[0].word == "adjacent to" and place and place.head in lex.SCENERY and prep in _IN_PLACE:
             self._new_clause([place])  # "a kite in a field adjacent to a lake"
         return self._objects(i, j, said)
 
@@ -149,54 +140,60 @@ class RelationReader(PlaceReader):
 
     def _state(self, i: int, said: list[Said], objects: list[NounPhrase]) -> None:
         """The current subjects stand so to the objects; the objects are the next subjects."""
+        main, first = self.subjects[-1], objects[0]
+        described = self._standing_attribute(i, said[0], first)
+        own = False
+        if described:
+            self._emit([described], said, objects)
+        else:
+            own = main.attribute is None and first.head in kinds.BODY and self._is_own(main, first)
+            self._emit(self.subjects, said, objects, own)
+        self.head, self.objects = self.subjects, objects
+        chained = said[0].relation is not Relation.BETWEEN and first.head not in lex.SCENERY
+        if chained and not own and not described:
+            self.subjects = objects[-1:]
+
+    def _standing_attribute(self, i: int, said: Said, first: NounPhrase) -> NounPhrase | None:
+        """What stands there, where it is not the subject itself: "a man with a hat on his head"."""
         main = self.subjects[-1]
-        described, first = main.attribute, objects[0]
+        described = main.attribute
+        if described is None:
+            return None
+        somebody = main.head in kinds.PEOPLE | kinds.ANIMALS
         body = first.head in kinds.BODY
-        possessive = first.determiner in lex.POSSESSIVES
-        touching = described is not None and self._at(i - 1).noun is described
-        if described and possessive and (body or (touching and main.head not in kinds.PEOPLE)):
-            # "a man with a hat on his head": the hat is on the head, and the man stays the subject.
-            self._emit([described], said, objects[:1])
-            return
-        part = first.determiner == "the" and main.determiner != "the" and said[0].word in _PARTS
-        part = part or main.head in lex.SCENERY
-        if described and touching and described.head in kinds.ABSTRACT | kinds.EVENTS:
-            self._emit([described], said, objects)  # "hinting at a return from a journey on the water"
-            return
-        verb = self._at(i - 1).word
-        hanging = described is not None and self._at(i - 2).noun is described and self._at(i - 4).noun is main
-        hanging = hanging and self._with_before(i - 2) and self._at(i - 1).kind in (Kind.VERB, Kind.ATTACH)
-        inside = main.head not in kinds.PEOPLE | kinds.ANIMALS
+        touching = self._at(i - 1).noun is described
+        if first.determiner in lex.POSSESSIVES and (body or (touching and main.head not in kinds.PEOPLE)):
+            return described
+        if touching and described.head in kinds.ABSTRACT | kinds.EVENTS:
+            return described  # "hinting at a return from a journey on the water"
+        if not touching:
+            # "a station with a clock hanging above the platform", "a sofa with a cat lying under it"
+            with_it = (
+                self._at(i - 2).noun is described
+                and self._at(i - 4).noun is main
+                and self._with_before(i - 2)
+            )
+            lying = self._at(i - 1).word in _HANGING or described.head in kinds.PEOPLE | kinds.ANIMALS
+            verb = self._at(i - 1).kind in (Kind.VERB, Kind.ATTACH)
+            return described if with_it and verb and lying and not somebody else None
+        part = first.determiner == "the" and main.determiner != "the" and said.word in _PARTS
         if (
-            described
-            and hanging
-            and inside
-            and (verb in _HANGING or described.head in kinds.PEOPLE | kinds.ANIMALS)
-        ):
-            self._emit([described], said, objects)  # "a station with a clock hanging above the platform"
-            self.head, self.objects = self.subjects, objects
-            return
-        if (
-            described
-            and touching
-            and part
+            (part or main.head in lex.SCENERY)
             and self._with_before(i - 1)
             and described.head not in lex.WEARABLES
         ):
-            if body or main.head not in kinds.PEOPLE | kinds.ANIMALS:
-                self._emit([described], said, objects)  # "a piano with a song book above the keys"
-                self.head, self.objects = self.subjects, objects
-                return
-        own = (
-            body
-            and described is None
-            and _is_own(main, first)
-            and not (self.antecedent and self.antecedent[-1].head in kinds.PEOPLE and first.head in _PERCHES)
-        )
-        self._emit(self.subjects, said, objects, own)
-        self.head, self.objects = self.subjects, objects
-        if said[0].relation is not Relation.BETWEEN and first.head not in lex.SCENERY and not own:
-            self.subjects = objects[-1:]
+            return described if body or not somebody else None  # "a piano with a song book above the keys"
+        return None
+
+    def _is_own(self, subject: NounPhrase, part: NounPhrase) -> bool:
+        """Whether "his knees" are the subject's own: a bird on his hand sits on somebody else's."""
+        if part.words[0].endswith("'s"):
+            return False
+        if self.antecedent and self.antecedent[-1].head in kinds.PEOPLE and part.head in _PERCHES:
+            return False
+        if part.determiner in ("his", "her", "my", "your", "our"):
+            return subject.head in kinds.PEOPLE or part.head not in _PERCHES
+        return part.determiner in lex.POSSESSIVES
 
     def _pronoun_object(self, i: int, j: int, said: list[Said]) -> int:
         """ "a cat with a dog to its left", "There is a cat. A dog is next to it.", "behind it a tree"."""
@@ -299,12 +296,3 @@ def _is_scene(said: Said, noun: NounPhrase) -> bool:
         return True
     inside = said.word.startswith(("on ", "in ", "at ")) and said.word.endswith(("side of", "in the left of"))
     return inside and noun.head in lex.SCENERY
-
-
-def _is_own(subject: NounPhrase, part: NounPhrase) -> bool:
-    """Whether "his knees" are the subject's own: a bird on his hand sits on somebody else's."""
-    if part.words[0].endswith("'s"):
-        return False
-    if part.determiner in ("his", "her", "my", "your", "our"):
-        return subject.head in kinds.PEOPLE or part.head not in _PERCHES
-    return part.determiner in lex.POSSESSIVES
