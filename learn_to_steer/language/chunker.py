@@ -55,6 +55,8 @@ class Chunker(SideMatcher):
         elif chunk.kind is Kind.POSITION and self.negated:
             self.negated = False
             self._close()
+        elif chunk.word == "can be seen" and (self.has_noun or self._last().kind is Kind.NOUN):
+            self._emit(Chunk(Kind.VERB, chunk.word))  # "a cat can be seen to the left of a dog"
         else:
             self._emit(Chunk(chunk.kind, chunk.word, relation=chunk.relation, position=chunk.position))
         return i + count
@@ -144,6 +146,8 @@ class Chunker(SideMatcher):
             self.determiner = "its"
         elif word in _ALONE and self._ends_phrase(i + 1):
             self._emit(Chunk(Kind.PRONOUN, "one"))
+        elif word in ("half", "partly", "partially") and self.has_noun and is_participle(following):
+            self._close()  # "a pot half hidden behind a pan"
         elif word in lex.DETERMINERS and not (word in ("her", "no") and self._ends_phrase(i + 1)):
             self._close()
             self.determiner = word

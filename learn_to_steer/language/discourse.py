@@ -54,6 +54,7 @@ class Discourse(GroupReader):
         self.recent: list[NounPhrase] = []  # the last few things named, for "her" and "him"
         self.setting: NounPhrase | None = None  # "a beach with ...": the beach
         self.topic: list[NounPhrase] = []  # "behind it is a garden": what "it" goes on to mean
+        self.shared: list[NounPhrase] = []  # "a pan left of it and a pot right of it": it
         self.whole: NounPhrase | None = None  # "a plate with a fork on the left": the plate
         self.reference: list[NounPhrase] = []  # "left of the house is a tree, to the right a car": the house
         self.placed: tuple[NounPhrase, tuple[int, int]] | None = None  # last "X on the left"

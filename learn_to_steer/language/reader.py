@@ -95,7 +95,7 @@ class Reader(RelationReader):
     def _stands_aside(self, i: int) -> bool:
         """Whether a place without an object follows: "and a knife on the right"."""
         if self._at(i).kind is Kind.RELATION:
-            ends = self._at(i + 1).kind in (Kind.STOP, *CONNECTORS)
+            ends = self._at(i + 1).kind in (Kind.STOP, *CONNECTORS) or self._at(i + 1).word == "it"
             return ends or self._at(i).word in ("on top", "in front", "in back")
         return self._at(i).kind is Kind.POSITION
 

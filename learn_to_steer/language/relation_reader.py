@@ -13,6 +13,7 @@ from .words import NounPhrase
 
 _PARTS = frozenset("on above over under below beneath inside in behind".split()) | {"in front of"}
 _HANGING = frozenset("hanging lying leaning perched floating mounted".split())
+_STACKED = {"above": (0, -1), "below": (0, 1)}
 _IN_PLACE = frozenset("in on at along through".split())
 # Where small things sit on somebody: "a bird on his hand".
 _PERCHES = frozenset("hand hands finger fingers shoulder shoulders head lap arm arms wrist palm nose".split())
@@ -67,6 +68,8 @@ class RelationReader(PlaceReader):
             if described and ends and self._at(k).noun is described and self._with_before(k):
                 self._emit([described], said, self.subjects[-1:])  # "a girl with a castle behind"
                 self.whole = self.subjects[-1]
+            elif ends and said[0].word in _STACKED and self._at(i - 1).noun and self.subjects:
+                return self._place(i, j, _STACKED[said[0].word])  # "a cat above, a dog below"
             elif self._at(j).kind is Kind.WHICH and self.subjects:
                 return self._beside_which(j, said)
             return j
@@ -115,7 +118,7 @@ class RelationReader(PlaceReader):
         """ "above the table hangs a lamp": the subject follows. Returns where to go on, 0 where it does not."""
         at = self._skip(end, Kind.VERB, Kind.EXISTS)
         verb = at > end
-        if not self.subjects and not verb:
+        if not verb and (not self.subjects or self.reference):
             at = self._skip(end, Kind.SEPARATOR)
             if at > end and self._at(at).kind is Kind.EXISTS:
                 at, verb = at + 1, True
@@ -229,6 +232,8 @@ class RelationReader(PlaceReader):
             self._emit(
                 subjects, said, [n for n in self._meant(word, self.antecedent) if n not in subjects][-2:]
             )
+        elif said[0].word == "on top" and len(subjects) == 1:
+            return self._place(i, j + 1, _STACKED["above"])
         else:
             self._emit(subjects[1:], said, subjects[:1])
         return j + 1

@@ -208,9 +208,11 @@ def test_arbitrary_text_never_raises_and_spans_are_consistent(prompt: str):
 
 
 FOREIGN = ["ein", "der", "Hund", "links von", "auf", "der linken Seite", "dahinter", "vom", "und", ",", ".", "un", "une",
-           "à", "d'un", "l'", "gauche de", "au-dessus", "il y a", "el", "del", "encima", "a la izquierda", "do", "à esquerda",
+           "à", "d'un", "l'", "gauche de", "au-dessus", "il y a", "el", "del", "encima", "a la izquierda", "do",
+           "à esquerda",
            "dell'", "c'è", "sopra", "è", "no", "ne", "pas", "che", "con", "狗", "在", "的", "左边", "上", "有", "一只",
-           "和", "，", "。", "不在", "里", "照片", "🐶", "(", ":1.2)", "\n", "zwei", "foto", "de", "猫の", "над"]  # fmt: skip
+           "和", "，", "。", "不在", "里", "照片", "🐶", "(", ":1.2)", "\n", "zwei", "foto",
+           "de", "猫の", "над"]  # fmt: skip
 
 
 @settings(thorough, max_examples=600)
