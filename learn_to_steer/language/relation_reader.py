@@ -229,9 +229,12 @@ class RelationReader(PlaceReader):
         elif self.setting and word == "it":
             self._emit(subjects, said, [self.setting])
         elif self.antecedent or word in ("her", "him"):
-            self._emit(
-                subjects, said, [n for n in self._meant(word, self.antecedent) if n not in subjects][-2:]
+            known = (
+                self.shared if self.shared and word in ("it", "them") else self._meant(word, self.antecedent)
             )
+            meant = [n for n in known if n not in subjects and n.head not in lex.FRAMES | lex.ARTWORKS][-2:]
+            self._emit(self.head or subjects, said, meant)
+            self.shared = meant
         elif said[0].word == "on top" and len(subjects) == 1:
             return self._place(i, j + 1, _STACKED["above"])
         else:
