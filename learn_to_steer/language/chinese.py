@@ -19,6 +19,7 @@ from .places import relation_of_places
 from .relations import Relation
 from .words import NounPhrase
 
+_SENTENCE_ENDS = tuple("。.！!？?\n")
 _WINDOW = 30
 _MAX_GROUP = 8
 
@@ -45,12 +46,18 @@ class ChineseReader:
         self.text = strip_weighting(prompt)
         self.found: dict[tuple[object, ...], Statement] = {}
         self.subjects: list[NounPhrase] = []
+        self.topic: list[NounPhrase] = []  # "一座房子，后面有一棵树": the house
+        self.open: tuple[str, list[NounPhrase]] | None = None  # "在桌子的左边，" before its subject
         self.placed: tuple[NounPhrase, tuple[int, int]] | None = None
 
     def run(self) -> list[Statement]:
         """The statements, in reading order of the mentions."""
         for clause in _CLAUSE.finditer(self.text):
-            done = clause.start()
+            if self.text[clause.start() - 1 : clause.start()] in _SENTENCE_ENDS:
+                self.topic, self.subjects = [], []
+            done = start = clause.start() + len(clause.group()) - len(clause.group().lstrip())
+            if not _SIDE.search(self.text, *clause.span()):
+                self._plain_clause(start, clause.end())
             for side in _SIDE.finditer(self.text, clause.start(), clause.end()):
                 if side.start() >= done:
                     done = self._side(max(clause.start(), done), side, clause.end())
@@ -66,8 +73,21 @@ class ChineseReader:
             owner = self._things(at[-1].end(), before[1])
             subjects = self._things(before[0], at[-1].start())
             denied = bool(_DENIED.search(self.text, before[0], at[-1].start()))
-            if not subjects and self._of_follows(side.end(), end):
+            further = (
+                _SIDE.search(self.text, side.end() + 1, end) if self._of_follows(side.end(), end) else None
+            )
+            after = self._here(side.end(), end)
+            if subjects and further:  # "坐在喷泉前面的长椅上": on the bench that is in front of the fountain
+                inner = self._things(side.end() + 1, further.start())
+                self._state(inner, word, owner)
+                word, owner, end = further.group(), inner, further.end()
+            elif not subjects and self._of_follows(side.end(), end):
                 subjects, end = self._behind_of(side.end(), end)
+            elif not subjects and after > side.end():
+                subjects = self._things(after, end)
+            elif not subjects and not self.subjects:
+                self.open = (word, owner)
+                return side.end()
             else:
                 subjects, end = subjects or self.subjects, side.end()
             if not denied:
@@ -80,15 +100,29 @@ class ChineseReader:
         if self._of_follows(side.end(), end):
             subjects, end = self._behind_of(side.end(), end)
         else:
-            here = _HERE.match(self.text, side.end(), end)
-            after = here.end() if here else side.end()
+            after = self._here(side.end(), end)
             if self.text.startswith(lex.NOT, side.end()) or (owner and after == side.end()):
                 return side.end()
             subjects = self._things(after, end)
         if subjects:
-            self._state(subjects, word, owner)
+            self._state(subjects, word, owner or self.topic)
             self.subjects = subjects
         return end
+
+    def _here(self, at: int, end: int) -> int:
+        """Behind "有", "是" or "挂着" at `at`; `at` itself where none stands there."""
+        here = _HERE.match(self.text, at, end)
+        return here.end() if here else at
+
+    def _plain_clause(self, start: int, end: int) -> None:
+        """A clause without a place word: what goes on from "在桌子的左边，", or a thing for the next clause."""
+        after = self._here(start, end)
+        if self.open and after > start:
+            word, owner = self.open
+            self._state(self._things(after, min(end, after + _WINDOW)), word, owner)
+        elif _COUNT.match(self.text, start, end) and end - start <= _WINDOW:
+            self.topic = self._things(start, end)
+        self.open = None
 
     def _shown(self, after: int, end: int) -> bool:
         """Whether "上" is a place word here: 的, 有, 是 or a verb with 着 follows."""

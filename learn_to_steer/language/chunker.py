@@ -7,6 +7,7 @@ belongs to a noun phrase. One pass over the text, so the time is linear in its l
 from __future__ import annotations
 
 from .lexicons import english as lex
+from .matching import TEXT
 from .phrases import Chunk, Kind
 from .relations import Relation
 from .sides import SideMatcher
@@ -26,7 +27,7 @@ IMPLIED = {
     **dict.fromkeys(("on top", "in front", "in back", "its side"), "it"),
     "his side": "him", "her side": "her", "their side": "them",
 }  # fmt: skip
-_COMPOUND_ENDS = frozenset("stand rest place float dance walk swim jump perch".split())
+_COMPOUND_ENDS = frozenset("ride stand rest place float dance walk swim jump perch".split())
 
 
 class Chunker(SideMatcher):
@@ -54,6 +55,8 @@ class Chunker(SideMatcher):
         elif chunk.kind is Kind.POSITION and self.negated:
             self.negated = False
             self._close()
+        elif chunk.word == "can be seen" and (self.has_noun or self._last().kind is Kind.NOUN):
+            self._emit(Chunk(Kind.VERB, chunk.word))  # "a cat can be seen to the left of a dog"
         else:
             self._emit(Chunk(chunk.kind, chunk.word, relation=chunk.relation, position=chunk.position))
         return i + count
@@ -69,6 +72,9 @@ class Chunker(SideMatcher):
             self._emit(Chunk(Kind.SEPARATOR, ","))
         if token.glued and self.open:
             self._add(token)
+            return i + 1
+        if word == TEXT and self.has_noun:
+            self._close()  # "the words "hello" below a cat": the words
             return i + 1
         if is_emoji(token):
             self._emoji(i, token)
@@ -112,10 +118,11 @@ class Chunker(SideMatcher):
         ):
             self._close()  # "dog | left of | cat"
         elif token.word in STOPS:
-            self._emit(Chunk(Kind.STOP))
+            self._emit(Chunk(Kind.STOP, token.word))
         elif token.word == "(":  # an aside: what it names describes the thing before it
             self._emit(Chunk(Kind.ATTACH, "("))
         elif token.word[0] in SEPARATORS:
+            self.negated = False
             self._emit(Chunk(Kind.SEPARATOR, ","))
         else:
             self._close()
@@ -139,9 +146,18 @@ class Chunker(SideMatcher):
             self.determiner = "its"
         elif word in _ALONE and self._ends_phrase(i + 1):
             self._emit(Chunk(Kind.PRONOUN, "one"))
+        elif word in ("half", "partly", "partially") and self.has_noun and is_participle(following):
+            self._close()  # "a pot half hidden behind a pan"
         elif word in lex.DETERMINERS and not (word in ("her", "no") and self._ends_phrase(i + 1)):
             self._close()
             self.determiner = word
+        elif (
+            word == "not"
+            and following in lex.ARTICLES
+            and not self.open
+            and self._last().kind is Kind.SEPARATOR
+        ):
+            self._emit(Chunk(Kind.ATTACH, word))  # "a car, not a truck, in front of a house"
         elif word in lex.NEGATIONS:
             self._close()
             self.negated = True
@@ -211,6 +227,8 @@ class Chunker(SideMatcher):
             and self._word(i + 1) in ("on", "in", "at", "out", "alone", "by", "under")
         ):
             self._emit(Chunk(Kind.ATTACH, word))  # "a note left on the table"
+        elif word == "left" and not self.open and self._last().kind is Kind.PRONOUN:
+            self._emit(Chunk(Kind.ATTACH, word))  # "he left on a train"
         elif self._is_unknown_verb(i, word):
             self._emit(Chunk(Kind.ATTACH, word))
         elif is_adverb(word) and self.has_noun:

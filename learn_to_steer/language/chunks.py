@@ -19,7 +19,9 @@ def _joins_adjectives(first: NounPhrase, joint: Chunk, second: NounPhrase) -> bo
         return False
     if joint.kind is Kind.SEPARATOR and joint.word != ",":
         return False
-    if len(first.words) > 1 and first.words[-1] in _SHAPES:
+    if first.words[-1] in _SHAPES and (
+        len(first.words) > 1 or (joint.kind is Kind.SEPARATOR and first.determiner)
+    ):
         return False  # "a green square and red rectangle"
     if first.words[-1] in lex.NOUN_LIKE_ADJECTIVES:
         return joint.kind is Kind.AND and len(second.words) > 1 and second.words[0] in lex.COLOURS

@@ -12,6 +12,7 @@ from .relations import Relation
 from .words import NounPhrase
 
 _RECENT = 24
+_PLURALS = frozenset("children people men women sheep geese mice deer fish couple pair group crowd".split())
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,13 @@ class Discourse(GroupReader):
         self.head: list[NounPhrase] = []  # subjects of the relation before, within the clause
         self.antecedent: list[NounPhrase] = []  # subjects of the clause before: what "it" means
         self.objects: list[NounPhrase] = []  # objects of the relation before, within the sentence
+        self.last_objects: list[NounPhrase] = []  # objects of the relation before, in whatever clause
+        self.last_said: Relation | None = None  # that relation
         self.pair: list[NounPhrase] = []  # both sides of the relation before, for "them"
         self.recent: list[NounPhrase] = []  # the last few things named, for "her" and "him"
         self.setting: NounPhrase | None = None  # "a beach with ...": the beach
         self.topic: list[NounPhrase] = []  # "behind it is a garden": what "it" goes on to mean
+        self.shared: list[NounPhrase] = []  # "a pan left of it and a pot right of it": it
         self.whole: NounPhrase | None = None  # "a plate with a fork on the left": the plate
         self.reference: list[NounPhrase] = []  # "left of the house is a tree, to the right a car": the house
         self.placed: tuple[NounPhrase, tuple[int, int]] | None = None  # last "X on the left"
@@ -76,6 +80,7 @@ class Discourse(GroupReader):
                         self.found.setdefault(key, Statement(subject, one, other, own))
         if subjects and objects:
             self.pair = [subjects[0], objects[-1]]
+            self.last_objects, self.last_said = objects, said[-1].relation
 
     def _setting_at(self, i: int, subject: NounPhrase) -> None:
         chunk, other = self._at(i), self._at(i + 1).noun
@@ -104,7 +109,10 @@ class Discourse(GroupReader):
                     return [noun]
         elif word == "them":
             plural = known and (
-                len(known) > 1 or known[-1].head.endswith("s") or known[-1].words[0] in lex.NUMERALS
+                len(known) > 1
+                or known[-1].head.endswith("s")
+                or known[-1].head in _PLURALS
+                or known[-1].words[0] in lex.NUMERALS
             )
             return known if plural else self.pair
         elif known and known[-1].head in kinds.PEOPLE:

@@ -34,6 +34,8 @@ _DRAWN = frozenset(
     "video book".split()
 )
 _CLOTHES = lex.WEARABLES - kinds.BODY - frozenset("umbrella backpack handle lid mask crown ring".split())
+# Pictures that stand or hang about as things.
+_HANGING = frozenset("picture pictures photo photos photograph photographs frame canvas panel page".split())
 _VIEWERS = frozenset("camera lens viewer viewers".split())
 _DEVICES = frozenset("phone cellphone smartphone telephone laptop computer tablet radio microphone".split())
 _VEHICLES = frozenset("bus train plane airplane aeroplane subway tram metro flight".split())
@@ -75,13 +77,13 @@ def doubt_of_setting(statement: Statement) -> str:
 
 def _picture(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
     weak = said.word in _WEAK or said.word in _ON
+    if len(subject.words) > 1 and subject.words[-2:] == ("picture", "frame"):
+        return ""
     if subject.head in lex.FRAMES and not (
         subject.head in ("canvas", "photo", "photograph", "picture") and not weak
     ):
         return f'"{subject.text}" is the picture, not a thing in it'
-    pictured = other.head in lex.FRAMES and (
-        other.determiner not in ("a", "an") or not weak or said.word == "on"
-    )
+    pictured = other.head in lex.FRAMES and (other.head not in _HANGING or said.word == "on")
     if (pictured and other.head not in ("canvas", "page", "panel")) or other.head in lex.STYLE_WORDS:
         return f'"{other.text}" is the picture, not a thing in it'
     drawn = subject.head in _DRAWN and (subject.determiner or other.determiner or said.word != "on")
@@ -109,7 +111,8 @@ def _manner(statement: Statement) -> str:
         return f'"on the {other.head}" is using it, not above it'
     if said.word == "on" and other.head in _VEHICLES and subject.head in kinds.PEOPLE:
         return f'"on the {other.head}" is inside it, not above it'
-    if said.word in ("over", "under", "beneath", "underneath") and {subject.head, other.head} <= _CLOTHES:
+    worn = subject.head in _CLOTHES or bool(subject.attribute and subject.attribute.head in lex.WEARABLES)
+    if said.word in ("over", "under", "beneath", "underneath") and worn and other.head in _CLOTHES:
         return f'"{subject.text} {said.word} {other.text}" is how it is worn'
     if statement.own:
         return f'"{statement.object.text}" is a part of the subject itself'
@@ -144,6 +147,13 @@ def _kinds(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
             return f'"{noun.text}" may be nothing that can be seen'
     if not weak:
         return ""
+    names = other.text.split()
+    if (
+        said.word == "on"
+        and other.determiner == "the"
+        and all(name[0].isupper() for name in names if name.isalpha())
+    ):
+        return f'"on the {other.text}" may only be where it is'
     if subject.head in kinds.EVENTS or (said.relation is Relation.BETWEEN and subject.head in kinds.ABSTRACT):
         return f'"{subject.text}" happens, it has no place'
     if (
@@ -160,7 +170,8 @@ def _kinds(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
         return f'"{subject.text} {said.word} {other.text}" is a pose'
     if said.word == "on" and subject.head in kinds.BODY and other.head in kinds.BODY:
         return f'"{subject.text}" is a part of the body'
-    if subject.head in _LIMBS and (on_body or (other.words and other.words[-1] in kinds.BODY)):
+    limb = subject.head in _LIMBS and said.word in ("on", "over", "behind", "between", "under", "in")
+    if limb and (on_body or (other.words and other.words[-1] in kinds.BODY)):
         return f'"{subject.text} {said.word} {other.text}" is a pose'
     return ""
 

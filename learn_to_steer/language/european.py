@@ -107,6 +107,13 @@ class EuropeanChunker:
             return None
         for words, chunk in self.table.get(self.tokens[i].word, ()):
             if words == tuple(t.word for t in self.tokens[i : i + len(words)]):
+                following = self._word(i + len(words))
+                if (
+                    chunk.word in self.lexicon.adverbs
+                    and following
+                    and following not in self.lexicon.conjunctions
+                ):
+                    continue
                 return len(words), chunk
         return None
 
@@ -167,6 +174,10 @@ class EuropeanChunker:
             if last is not None and last.head in _PICTURES:
                 self.chunks.append(Chunk(Kind.ATTACH, "of"))  # "ein Bild einer Katze"
             self.determiner = self.determiners[word]
+        elif word in lexicon.numerals and not self._ends_phrase(i + 1):
+            self._close()
+            self.determiner = "a"
+            self.open.append(self.tokens[i])
         elif word in lexicon.negations:
             self._close()
             self.negated = True
@@ -241,7 +252,8 @@ class EuropeanChunker:
             return first, len(tokens) - 1
         first = 0
         while first < len(tokens) - 1 and (
-            tokens[first].word in self.lexicon.before_noun or tokens[first].word.isdigit()
+            tokens[first].word in self.lexicon.before_noun | self.lexicon.numerals
+            or tokens[first].word.isdigit()
         ):
             first += 1
         last = first
@@ -268,14 +280,16 @@ class EuropeanChunker:
     def _settled(self, chunks: list[Chunk]) -> list[Chunk]:
         """Relations that only give the setting become prepositions: "auf der Straße", "dans un parc"."""
         lexicon = self.lexicon
-        settings = {f"{lexicon.code}:{word}" for word in lexicon.settings} | {"photo", "room"}
+        settings = {f"{lexicon.code}:{word}" for word in lexicon.settings}
         containers = {f"{lexicon.code}:{word}" for word in lexicon.containers}
         for chunk, after in zip(chunks, chunks[1:], strict=False):
             noun = after.noun
             if chunk.kind is not Kind.RELATION or noun is None:
                 continue
             on, inside = chunk.word in lexicon.weak_on, chunk.word in lexicon.weak_in
-            if (on or inside) and (not noun.determiner or noun.head in settings):
+            if (on or inside) and (
+                not noun.determiner or set(noun.words) & settings or noun.head in _PICTURES
+            ):
                 chunk.kind = Kind.ATTACH
             elif inside and noun.head not in containers:
                 chunk.kind = Kind.ATTACH

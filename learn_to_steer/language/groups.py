@@ -39,6 +39,7 @@ class GroupReader:
         """
         phrase = self.chunks[i].noun
         assert phrase is not None
+        before, held = phrase, True
         describing = (Kind.ATTACH, Kind.WITH, Kind.VERB) if as_subject else (Kind.ATTACH, Kind.WITH)
         i += 1
         while True:
@@ -55,9 +56,30 @@ class GroupReader:
                 self._setting_at(j - 1, phrase)
             if all(c.word != "without" for c in self.chunks[i:j]) and TEXT not in other.words:
                 phrase.attribute = other
-            having = any(c.word in _HAVING for c in self.chunks[i:j])
+                other.holder = before if self._at(j - 1).kind is Kind.WITH and held else None
+            before, held = other, any(c.word in _HAVING for c in self.chunks[i:j])
             wearing = any(c.word in ("wearing", "wears", "wore") for c in self.chunks[i:j])
-            i = self._after_attributes(j + 1, other, having, wearing)
+            end = self._list_on_it(j)
+            if end:
+                phrase.attribute = self.chunks[end - 1].noun
+                return phrase, end
+            i = self._after_attributes(j + 1, other, held, wearing)
+
+    def _list_on_it(self, i: int) -> int:
+        """ "with a computer, a lamp and a mouse on it": the index behind a list of attributes, 0 for none."""
+        listed = [noun for k in range(i, i + 1) if (noun := self._at(k).noun)]
+        while len(listed) < MAX_GROUP:
+            j = self._skip(i + 1, *CONNECTORS)
+            noun = self._at(j).noun
+            if j == i + 1 or noun is None or j > i + 3:
+                break
+            listed.append(noun)
+            i = j
+        placed = self._at(i + 1).kind is Kind.RELATION and self._at(i + 2).kind is Kind.PRONOUN
+        if len(listed) < 2 or not placed or self._at(i - 1).kind is not Kind.AND:
+            return 0
+        listed[-1].fellows = tuple(listed[:-1])
+        return i + 1
 
     def _after_attributes(self, i: int, first: NounPhrase, having: bool, wearing: bool = False) -> int:
         """ "a tree with red leaves and yellow fruit": the index behind the attributes joined to `first`."""
@@ -109,7 +131,10 @@ class GroupReader:
         if self._at(i).kind is Kind.AND:
             if first.attribute and as_subject and self._on_ones_own(i + 2):
                 return -1
-            return i + 1 if self._at(i + 1).kind is Kind.NOUN else -1
+            picture = self._at(i + 1).noun
+            if picture and picture.head in lex.FRAMES and self._at(i + 2).word == "of":
+                return -1  # "... and a photo of a tiger"
+            return i + 1 if picture else -1
         if self._at(i).kind is not Kind.SEPARATOR or self._at(i).word != ",":
             return -1
         start = i + 1 if self._at(i + 1).kind is not Kind.AND else i + 2

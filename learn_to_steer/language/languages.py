@@ -38,13 +38,11 @@ _ENGLISH = (
 
 
 def _function_words(lexicon: Lexicon) -> frozenset[str]:
-    found = (
-        lexicon.indefinite | lexicon.definite | lexicon.possessive | lexicon.negative | lexicon.conjunctions
-    )
+    found = lexicon.indefinite | lexicon.numerals | lexicon.definite | lexicon.possessive | lexicon.negative
     found |= (
         lexicon.having | lexicon.of | lexicon.attaching | lexicon.verbs | lexicon.relative | lexicon.negations
     )
-    found |= lexicon.separators | lexicon.elisions | frozenset(lexicon.contractions)
+    found |= lexicon.conjunctions | lexicon.separators | lexicon.elisions | frozenset(lexicon.contractions)
     groups = [
         *lexicon.relations.values(),
         *lexicon.positions.values(),
@@ -70,8 +68,8 @@ _LANGUAGES_OF: dict[str, tuple[str, ...]] = {
 def languages_of(prompt: str) -> list[str]:
     """The languages that a prompt may be in, the likeliest first; ["en"] where nothing tells.
 
-    ISO 639-1 codes of languages that are read, or one name of a language that is not. Several where their
-    function words are as good as equally many, as between Spanish and Portuguese.
+    ISO 639-1 codes of languages that are read; the last may be the name of a language that is not. Several where
+    their function words are as good as equally many, as between Spanish and Portuguese.
     """
     text = strip_weighting(prompt[:_ENOUGH]).lower()
     script = _script(text)
@@ -79,16 +77,26 @@ def languages_of(prompt: str) -> list[str]:
         return ["zh"] if script == "Chinese" else [script]
     total: Counter[str] = Counter()
     distinct: Counter[str] = Counter()
-    for word, times in Counter(_WORD.findall(text)).items():
+    words = Counter(_WORD.findall(text))
+    for word, times in words.items():
         for name in _LANGUAGES_OF.get(word.replace("’", "'"), ()) or _LANGUAGES_OF.get(word.rstrip("'’"), ()):
             total[name] += times
             distinct[name] += 1
-    ranked = sorted(total, key=lambda name: (-total[name], -distinct[name], name not in LEXICONS))
-    best = next((name for name in ranked if distinct[name] > 1 and total[name] > total["en"]), "en")
-    if best not in LEXICONS:
-        return [best]
-    floor = max(total["en"], total[best] - 2)
-    return [name for name in ranked if name in LEXICONS and distinct[name] > 1 and total[name] > floor]
+    # Two words are little: then they must be a good part of the prompt ("Notre Dame de Paris" is a name).
+    few = 0.4 * sum(words.values())
+    told = [n for n in total if distinct[n] > 2 or (distinct[n] == 2 and total[n] > few)]
+    told = sorted(
+        (n for n in told if total[n] > total["en"]),
+        key=lambda n: (-total[n], -distinct[n], n not in LEXICONS),
+    )
+    if not told:
+        return ["en"]
+    best = total[told[0]]
+    if told[0] not in LEXICONS:
+        return ["en", told[0]] if best - total["en"] == 1 else told[:1]
+    near = [name for name in told if name in LEXICONS and total[name] >= best - 1]
+    # An English prompt with a foreign title in it has both kinds of words.
+    return ["en", *near] if total["en"] and best - total["en"] <= 2 else near
 
 
 def _script(text: str) -> str:

@@ -62,6 +62,10 @@ class PhraseMatcher:
             return
         if not determiner and self.text[tokens[0].start].islower() and all(is_adverb(t.word) for t in tokens):
             return
+        if tokens[0].word == "one" and all(
+            t.word in lex.ADJECTIVES - lex.NOUN_LIKE_ADJECTIVES for t in tokens[1:]
+        ):
+            return  # "two dogs, one black and one white, ..."
         if not determiner and all(is_participle(t.word) for t in tokens):
             self.chunks.append(Chunk(Kind.ATTACH, tokens[-1].word))
             return
@@ -86,7 +90,8 @@ class PhraseMatcher:
                 chunk = PHRASES[words]
                 if chunk is not None and chunk.kind is Kind.RELATION and not self._fits(i, words):
                     continue
-                if chunk is not None and chunk.kind is Kind.POSITION and self._is_adjective(i, words):
+                side = chunk is not None and (chunk.kind is Kind.POSITION or chunk.word.endswith(" side"))
+                if side and len(words) > 1 and self._is_adjective(i, words):
                     continue
                 return length, chunk
         return None
@@ -110,8 +115,8 @@ class PhraseMatcher:
         return True
 
     def _is_adjective(self, i: int, words: tuple[str, ...]) -> bool:
-        """Whether "on the left" goes on with its noun: "on the left bank"."""
-        if words[1] != "the" or words[-1] not in PLACE_NAMES:
+        """Whether "on the left" goes on with its noun: "on the left bank", "in his left hand"."""
+        if words[1] not in ("the", "its", "his", "her", "their") or words[-1] not in PLACE_NAMES:
             return False
         token = self.tokens[i + len(words)] if i + len(words) < len(self.tokens) else None
         if token is None or not token.is_word or token.gap or is_emoji(token):

@@ -47,9 +47,9 @@ def read_prompt(prompt: str) -> Understanding:
     a pronoun is never a subject or an object. The time is linear in the prompt's length.
     """
     languages = languages_of(prompt)
-    if languages[0] not in NAMES:
-        return Understanding((), (), "", not_read(languages[0]))
-    readings = [_read(prompt, language) for language in languages]
+    readings = [_read(prompt, language) for language in languages if language in NAMES]
+    if languages[-1] not in NAMES and not any(reading.relations or reading.doubtful for reading in readings):
+        return Understanding((), (), "", not_read(languages[-1]))
     return max(readings, key=lambda reading: len(reading.relations))
 
 

@@ -34,16 +34,15 @@ class PlaceReader(Discourse):
         label = self._at(i).word == "label"
         j = self._skip(end, Kind.VERB, Kind.EXISTS, Kind.SEPARATOR)
         verb = label or any(self.chunks[k].kind in (Kind.VERB, Kind.EXISTS) for k in range(end, j))
-        if self._at(j).kind is Kind.NOUN and (
-            not self.subjects or (self._starts_here(i) and (verb or self.position_first))
-        ):
+        follows = not self.subjects or (self._starts_here(i) and (verb or self.position_first))
+        side = relation_of_offset(*signs)
+        if follows and self._at(j).kind is Kind.NOUN:
             phrases, _, end = self._group(j, as_subject=True)
             if label and phrases[0].only_adjectives and not phrases[0].determiner:
                 return end  # "the left one is red"
             self._remember(phrases)
             reference = self.reference
             self._new_clause(phrases)
-            side = relation_of_offset(*signs)
             if reference and side and not label:
                 self._emit(phrases, [Said(side, "to that side")], reference)
                 self.reference = reference
@@ -56,6 +55,11 @@ class PlaceReader(Discourse):
         else:
             self.position_first = False
         subject = self.subjects[-1]
+        facing = self.last_said.opposite if self.last_said else None
+        if not self.placed and side and side is facing and self._at(i).word.startswith("to the "):
+            # "a knife to the left of the plate and a spoon to the right"
+            self._emit([subject], [Said(side, "to that side")], self.last_objects[-1:])
+            return end
         if self.placed and (relation := relation_of_places(self.placed[1], signs)):
             self._emit([self.placed[0]], [Said(relation, "place")], [subject])
         self.placed = (subject, signs)
@@ -65,11 +69,8 @@ class PlaceReader(Discourse):
         """ "a house with a tree to the right": the tree stands right of the house."""
         main = self.subjects[-1]
         described, side = main.attribute, relation_of_offset(*signs)
-        if (
-            not described
-            or self._at(i - 1).noun is not described
-            or not (self._with_before(i - 1) or self.whole)
-        ):
+        touching = described is not None and self._at(i - 1).noun is described
+        if not described or not touching or not (self._with_before(i - 1) or self.whole):
             return False
         if side is None or signs[1] or main.head in lex.PLACES | lex.FRAMES | lex.ARTWORKS:
             return False

@@ -36,12 +36,16 @@ class Reader(RelationReader):
                 i = self._order(i)
             elif kind in CONNECTORS:
                 i = self._connector(i)
-            elif kind is Kind.ATTACH and self.subjects and self._at(self._skip(i, Kind.ATTACH)).noun:
+            elif kind is Kind.ATTACH and self._opens_with_setting(i):
+                self.setting, i = self._phrase(i + 1, as_subject=False, may_touch=False)
+            elif (
+                kind is Kind.ATTACH and self.subjects and self._at(self._skip(i, Kind.ATTACH, Kind.WITH)).noun
+            ):
                 i = self._more_about_subject(i) if self._describes_before(i) else i + 1
             else:
                 if kind in (Kind.STOP, Kind.EXISTS):
                     self._new_clause([])
-                    if kind is Kind.STOP:
+                    if kind is Kind.STOP and self.chunks[i].word != ";":
                         self.whole, self.reference, self.setting = None, [], None
                 elif kind is Kind.PRONOUN:
                     self._pronoun_subject(self.chunks[i].word)
@@ -52,11 +56,12 @@ class Reader(RelationReader):
         start, first = i, self.chunks[i].noun
         if first and first.only_adjectives and not first.determiner and self._at(i - 1).kind is Kind.VERB:
             return i + 1  # "the dog, which is brown, ..."
-        while (noun := self._at(i).noun) is not None:
+        # "a shirt that has a drawing of a ship on it": this drawing is no opening.
+        while self._at(i - 1).kind is not Kind.ATTACH and (noun := self._at(i).noun) is not None:
             j = self._skip(i + 1, Kind.ATTACH, Kind.WITH, Kind.EXISTS, Kind.WHICH)
             joints = {c.word for c in self.chunks[i + 1 : j]}
-            if i == 0 and noun.head in lex.FRAMES | lex.ARTWORKS:
-                joints |= {"of"} & {"of" if "with" in joints else ""}
+            if i == 0 and noun.head in lex.FRAMES | lex.ARTWORKS and "with" in joints:
+                joints.add("of")  # "a book page with an owl"
             if j == i + 1 or self._at(j).kind is not Kind.NOUN or not is_setting(noun, joints):
                 break
             self.setting = None if noun.head in lex.FRAMES | lex.ARTWORKS else noun
@@ -72,32 +77,32 @@ class Reader(RelationReader):
             whole.attribute = phrases[-1]
             return end
         owner = (self.head or self.subjects)[-1:]
-        if (
-            owner
-            and self._at(i - 1).kind is Kind.AND
-            and owner[0].attribute
-            and not phrases[-1].attribute
-            and self._on_ones_own(end)
-        ):
-            owner[0].attribute = phrases[
-                -1
-            ]  # "a wizard with a staff in his hand and a raven on his shoulder"
+        joined = self._at(i - 1).kind is Kind.AND and not phrases[-1].attribute
+        if owner and owner[0].attribute and joined and self._on_ones_own(end):
+            # "a wizard with a staff in his hand and a raven on his shoulder"
+            owner[0].attribute = phrases[-1]
             self.subjects = self.head = owner
             return end
         self._new_clause(phrases)
         return end
 
+    def _opens_with_setting(self, i: int) -> bool:
+        """ "In a kitchen, a cook ..." at the start of a sentence: the kitchen is where it all is."""
+        before = self._at(i - 1).kind
+        opens = not self.subjects and before in (Kind.STOP, Kind.SEPARATOR, Kind.AND)
+        return opens and self._at(i).relation is not None and self._at(i + 1).kind is Kind.NOUN
+
     def _stands_aside(self, i: int) -> bool:
         """Whether a place without an object follows: "and a knife on the right"."""
         if self._at(i).kind is Kind.RELATION:
-            ends = self._at(i + 1).kind in (Kind.STOP, *CONNECTORS)
+            ends = self._at(i + 1).kind in (Kind.STOP, *CONNECTORS) or self._at(i + 1).word == "it"
             return ends or self._at(i).word in ("on top", "in front", "in back")
         return self._at(i).kind is Kind.POSITION
 
     def _more_about_subject(self, i: int) -> int:
         """ "..., holding a gun", "and sits on a sidewalk": the subject stays."""
         subjects = self.head or self.subjects
-        i = self._skip(i, Kind.ATTACH)
+        i = self._skip(i, Kind.ATTACH, Kind.WITH)
         if self._at(i - 1).relation is not None:
             self._setting_at(i - 1, subjects[-1])
         phrase, end = self._phrase(i, as_subject=True)

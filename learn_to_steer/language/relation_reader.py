@@ -12,6 +12,8 @@ from .relations import Relation, combine, relation_of_offset
 from .words import NounPhrase
 
 _PARTS = frozenset("on above over under below beneath inside in behind".split()) | {"in front of"}
+_HANGING = frozenset("hanging lying leaning perched floating mounted".split())
+_STACKED = {"above": (0, -1), "below": (0, 1)}
 _IN_PLACE = frozenset("in on at along through".split())
 # Where small things sit on somebody: "a bird on his hand".
 _PERCHES = frozenset("hand hands finger fingers shoulder shoulders head lap arm arms wrist palm nose".split())
@@ -62,27 +64,21 @@ class RelationReader(PlaceReader):
         if after.noun is None:
             described = self.subjects[-1].attribute if self.subjects else None
             ends = self._at(j).kind in (Kind.STOP, *CONNECTORS)
-            if described and ends and self._at(i - 1).noun is described and self._with_before(i - 1):
+            k = i - 1 if self._at(i - 1).noun else i - 2  # "with a goldfish swimming inside"
+            if described and ends and self._at(k).noun is described and self._with_before(k):
                 self._emit([described], said, self.subjects[-1:])  # "a girl with a castle behind"
                 self.whole = self.subjects[-1]
+            elif ends and said[0].word in _STACKED and self._at(i - 1).noun and self.subjects:
+                return self._place(i, j, _STACKED[said[0].word])  # "a cat above, a dog below"
             elif self._at(j).kind is Kind.WHICH and self.subjects:
                 return self._beside_which(j, said)
             return j
         signs = said[0].relation.signs if said[0].relation else None
-        if (
-            signs
-            and len(said) == 1
-            and after.noun.determiner in ("the", "this")
-            and _is_scene(said[0], after.noun)
-        ):
+        scene = after.noun.determiner in ("the", "this") and _is_scene(said[0], after.noun)
+        if signs and len(said) == 1 and scene:
             return self._place(i, j + 1, signs)
-        place = self._at(i - 1).noun
-        if (
-            said[0].word == "adjacent to"
-            and place
-            and place.head in lex.SCENERY
-            and self._at(i - 2).word in _IN_PLACE
-        ):
+        place, prep = self._at(i - 1).noun, self._at(i - 2).word
+        if said[0].word == "adjacent to" and place and place.head in lex.SCENERY and prep in _IN_PLACE:
             self._new_clause([place])  # "a kite in a field adjacent to a lake"
         return self._objects(i, j, said)
 
@@ -122,7 +118,7 @@ class RelationReader(PlaceReader):
         """ "above the table hangs a lamp": the subject follows. Returns where to go on, 0 where it does not."""
         at = self._skip(end, Kind.VERB, Kind.EXISTS)
         verb = at > end
-        if not self.subjects and not verb:
+        if not verb and (not self.subjects or self.reference):
             at = self._skip(end, Kind.SEPARATOR)
             if at > end and self._at(at).kind is Kind.EXISTS:
                 at, verb = at + 1, True
@@ -140,43 +136,77 @@ class RelationReader(PlaceReader):
         self._remember(subjects)
         self._emit(subjects, said, objects)
         self._new_clause(subjects)
-        self.head, self.reference, self.topic = subjects, objects, objects
+        self.head, self.reference = subjects, objects
+        # "On the desk is a lamp; beside it ..." goes on about the lamp, "behind the house is a tree; beside it" not.
+        self.topic = subjects if said[0].word in ("on", "in", "inside") else objects
         return after
 
     def _state(self, i: int, said: list[Said], objects: list[NounPhrase]) -> None:
         """The current subjects stand so to the objects; the objects are the next subjects."""
+        main, first = self.subjects[-1], objects[0]
+        described = self._standing_attribute(i, said[0], first)
+        own = False
+        if described:
+            self._emit([described], said, objects)
+        else:
+            own = main.attribute is None and first.head in kinds.BODY and self._is_own(main, first)
+            self._emit(self.subjects, said, objects, own)
+        self.head, self.objects = self.subjects, objects
+        chained = said[0].relation is not Relation.BETWEEN and first.head not in lex.SCENERY
+        if chained and not own and not described:
+            self.subjects = objects[-1:]
+
+    def _standing_attribute(self, i: int, said: Said, first: NounPhrase) -> NounPhrase | None:
+        """What stands there, where it is not the subject itself: "a man with a hat on his head"."""
         main = self.subjects[-1]
-        described, first = main.attribute, objects[0]
+        described = main.attribute
+        if described is None:
+            return None
+        somebody = main.head in kinds.PEOPLE | kinds.ANIMALS
         body = first.head in kinds.BODY
-        possessive = first.determiner in lex.POSSESSIVES
-        touching = described is not None and self._at(i - 1).noun is described
-        if described and possessive and (body or (touching and main.head not in kinds.PEOPLE)):
-            # "a man with a hat on his head": the hat is on the head, and the man stays the subject.
-            self._emit([described], said, objects[:1])
-            return
-        part = first.determiner == "the" and main.determiner != "the" and said[0].word in _PARTS
-        part = part or main.head in lex.SCENERY
+        touching = self._at(i - 1).noun is described
+        if first.determiner in lex.POSSESSIVES and (body or (touching and main.head not in kinds.PEOPLE)):
+            return described
+        if touching and described.head in kinds.ABSTRACT | kinds.EVENTS:
+            return described  # "hinting at a return from a journey on the water"
+        if not touching:
+            # "a station with a clock hanging above the platform", "a sofa with a cat lying under it"
+            with_it = (
+                self._at(i - 2).noun is described
+                and self._at(i - 4).noun is main
+                and self._with_before(i - 2)
+            )
+            lying = self._at(i - 1).word in _HANGING or described.head in kinds.PEOPLE | kinds.ANIMALS
+            verb = self._at(i - 1).kind in (Kind.VERB, Kind.ATTACH)
+            return described if with_it and verb and lying and not somebody else None
+        part = first.determiner == "the" and main.determiner != "the" and said.word in _PARTS
         if (
-            described
-            and touching
-            and part
+            (part or main.head in lex.SCENERY)
             and self._with_before(i - 1)
             and described.head not in lex.WEARABLES
         ):
-            if body or main.head not in kinds.PEOPLE | kinds.ANIMALS:
-                self._emit([described], said, objects)  # "a piano with a song book above the keys"
-                self.head, self.objects = self.subjects, objects
-                return
-        own = body and described is None and _is_own(main, first)
-        self._emit(self.subjects, said, objects, own)
-        self.head, self.objects = self.subjects, objects
-        if said[0].relation is not Relation.BETWEEN and first.head not in lex.SCENERY and not own:
-            self.subjects = objects[-1:]
+            return described if body or not somebody else None  # "a piano with a song book above the keys"
+        return None
+
+    def _is_own(self, subject: NounPhrase, part: NounPhrase) -> bool:
+        """Whether "his knees" are the subject's own: a bird on his hand sits on somebody else's."""
+        if part.words[0].endswith("'s"):
+            return False
+        if self.antecedent and self.antecedent[-1].head in kinds.PEOPLE and part.head in _PERCHES:
+            return False
+        if part.determiner in ("his", "her", "my", "your", "our"):
+            return subject.head in kinds.PEOPLE or part.head not in _PERCHES
+        return part.determiner in lex.POSSESSIVES
 
     def _pronoun_object(self, i: int, j: int, said: list[Said]) -> int:
         """ "a cat with a dog to its left", "There is a cat. A dog is next to it.", "behind it a tree"."""
         word = self._at(j).word
         if word == "one":
+            return j + 1
+        if said[0].word.endswith("side of") and word == "it" and self.last_objects:
+            self._emit(self.subjects, said, self.last_objects[-1:])
+            return j + 1
+        if self._of_object(i, said, word):
             return j + 1
         if self._starts_here(i):
             after = self._behind_it(i, j, said)
@@ -193,18 +223,41 @@ class RelationReader(PlaceReader):
             and (self._with_before(i - 1) or described.determiner != "the")
             and (word in ("it", "them") or self._meant(word, subjects) == subjects[-1:])
         ):
-            self._emit([described], said, subjects[-1:])
+            self._emit([*described.fellows, described], said, subjects[-1:])
             if self._with_before(i - 1):
                 self.whole = subjects[-1]
         elif self.setting and word == "it":
             self._emit(subjects, said, [self.setting])
         elif self.antecedent or word in ("her", "him"):
-            self._emit(
-                subjects, said, [n for n in self._meant(word, self.antecedent) if n not in subjects][-2:]
+            known = (
+                self.shared if self.shared and word in ("it", "them") else self._meant(word, self.antecedent)
             )
+            meant = [n for n in known if n not in subjects and n.head not in lex.FRAMES | lex.ARTWORKS][-2:]
+            self._emit(self.head or subjects, said, meant)
+            self.shared = meant
+        elif said[0].word == "on top" and len(subjects) == 1:
+            return self._place(i, j + 1, _STACKED["above"])
         else:
             self._emit(subjects[1:], said, subjects[:1])
         return j + 1
+
+    def _of_object(self, i: int, said: list[Said], word: str) -> bool:
+        """ "next to a river with a bridge over it", "a room with a stove with a hood above it"."""
+        noun = self._at(i - 1).noun
+        if noun is None or word != "it" or not self._with_before(i - 1):
+            return False
+        if self.objects and self.objects[-1].attribute is noun:
+            self._emit([noun], said, self.objects[-1:])
+            return True
+        if (
+            noun.holder
+            and self.subjects
+            and noun is self.subjects[-1].attribute
+            and noun.holder is not self.subjects[-1]
+        ):
+            self._emit([noun], said, [noun.holder])
+            return True
+        return False
 
     def _behind_it(self, i: int, j: int, said: list[Said]) -> int:
         """ "..., behind it a surfboard", "behind her, white guns float"."""
@@ -251,10 +304,3 @@ def _is_scene(said: Said, noun: NounPhrase) -> bool:
         return True
     inside = said.word.startswith(("on ", "in ", "at ")) and said.word.endswith(("side of", "in the left of"))
     return inside and noun.head in lex.SCENERY
-
-
-def _is_own(subject: NounPhrase, part: NounPhrase) -> bool:
-    """Whether "his knees" are the subject's own: a bird on his hand sits on somebody else's."""
-    if part.determiner in ("his", "her", "my", "your", "our"):
-        return subject.head in kinds.PEOPLE or part.head not in _PERCHES
-    return part.determiner in lex.POSSESSIVES

@@ -138,14 +138,16 @@ _FIXED_PHRASES: dict[Relation, tuple[str, ...]] = {
 def _build_synonyms() -> dict[str, Relation]:
     phrases = {phrase: relation for relation, group in _FIXED_PHRASES.items() for phrase in group}
     heads = [f"{prep} {the}{degree}" for prep, the, degree in product(
-        ("to", "on", "at", "in"), ("", "the "), ("", "immediate ", "far ", "direct "))]  # fmt: skip
+        ("to", "on", "at", "in", "toward", "towards"), ("", "the "), ("", "immediate ", "far ", "direct "))]  # fmt: skip
     for words, relation in (SIDE_WORDS | CORNER_WORDS).items():
         phrases[f"{words} of"] = relation
         for head, tail in product(heads, ("", "side ", "hand side ", "hand ")):
             phrases[f"{head}{words} {tail}of"] = relation
     for row, column in product(("above", "below"), ("left", "right")):
         relation = CORNER_WORDS[f"{row} {column}"]
-        phrases |= {f"{column} {row}": relation, f"to the {column} {row}": relation}
+        phrases[f"to the {column} {row}"] = relation
+        if column == "left":  # "right above" is "directly above"
+            phrases[f"{column} {row}"] = relation
     return phrases
 
 

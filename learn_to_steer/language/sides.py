@@ -68,6 +68,8 @@ class SideMatcher(PhraseMatcher):
         if self._mark(i - 1) == "(" and self._mark(i + 1) == ")" and len(self.chunks) > 1 and not self.open:
             if self._last().word == "(":
                 self.chunks.pop()
+        elif self._mark(i - 1) == ":" and not self._word(i + 1) and not self.open:
+            self.chunks.pop()  # "cat: left, dog: right"
         elif (
             not self.has_noun or self.open[-1].word in _NO_PLACE_BEFORE or self.open[-1].word.endswith("ing")
         ):

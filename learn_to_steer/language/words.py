@@ -67,7 +67,9 @@ class NounPhrase:
     head: str
     determiner: str = ""
     only_adjectives: bool = False
-    attribute: "NounPhrase | None" = None
+    attribute: "NounPhrase | None" = None  # the last thing that describes this one: "a cat with a hat"
+    holder: "NounPhrase | None" = None  # of an attribute, the thing right before it: "a stove with a hood"
+    fellows: "tuple[NounPhrase, ...]" = ()  # of an attribute: those named before it, "a computer, a lamp and"
 
 
 @lru_cache(maxsize=4096)

@@ -29,6 +29,16 @@ def test_prompts_become_json_lines(cli):
     assert "café" in result.out
 
 
+def test_what_is_doubtful_and_what_is_not_read_is_printed(cli):
+    doubtful, foreign, unread = lines(
+        cli("parse", "a bear on its hind legs", "ein Hund neben einer Katze", "собака слева от кошки").out
+    )
+    assert (doubtful["triplets"], doubtful["doubtful"][0][:3]) == ([], ["bear", "above", "hind legs"])
+    assert (foreign["triplets"], foreign["language"]) == ([["Hund", "next to", "Katze"]], "de")
+    assert (unread["triplets"], unread["language"]) == ([], "")
+    assert "not read" in unread["note"]
+
+
 def test_file_of_plain_and_json_lines(cli, tmp_path):
     file = tmp_path / "prompts.txt"
     record = {"tag": "position", "prompt": PROMPT}

@@ -84,6 +84,16 @@ FORMS = {
     "a scooter sits on a sidewalk in front of a cinema": "scooter|front|cinema",
     "a chef stirs a pot next to a window": "chef|next|window",
     "a red square above a green oval and blue circle": "red square|above|green oval;red square|above|blue circle",
+    "a station with a clock hanging above the platform": "clock|above|platform",
+    "A green vase filled with red roses sitting on top of a table.": "green vase|above|table",
+    "The vase, filled with roses, is on the table": "vase|above|table",
+    "a sign that reads \"open\" stands left of a door": "sign|left|door",
+    "a wizard with a staff in his right hand and a raven on his left shoulder": "raven|above|left shoulder",
+    "Two dogs, one black and one white, sitting on a couch": "Two dogs|above|couch",
+    "a car, not a truck, in front of a house": "car|front|house",
+    "a glove gently overshadows a pair of pliers lying next to it": "pair of pliers|next|glove",
+    "a shirt that has a drawing of a ship on it": "",
+    "a statue wearing a jacket over a t-shirt": "",
     # pronouns
     "A woman sits on a chair. Behind her is a bookshelf. A cat sleeps beside her.":
         "woman|above|chair;bookshelf|behind|woman;cat|next|woman",
@@ -98,6 +108,18 @@ FORMS = {
     "a black dog is on the left of a white cat and a brown horse is behind them":
         "black dog|left|white cat;brown horse|behind|black dog;brown horse|behind|white cat",
     "an elephant, to the left of which is a mouse": "mouse|left|elephant",
+    "On the shelf there's a radio; beside it, a stack of papers": "radio|above|shelf;stack of papers|next|radio",
+    "In front of the inn there is a cart, and behind it is a well": "cart|front|inn;well|behind|inn",
+    "a tree next to a river with a bridge over it": "tree|next|river;bridge|above|river",
+    "A kitchen has an iron stove with a copper hood above it.": "copper hood|above|iron stove",
+    "A desk with a radio, a lamp and a pen on it, and a stool in front of it.":
+        "radio|above|desk;lamp|above|desk;pen|above|desk;stool|front|desk",
+    "a fish bowl with a snail crawling inside": "snail|inside|fish bowl",
+    "a knife to the left of the plate and a spoon to the right": "knife|left|plate;spoon|right|plate",
+    "to the left of the piano, a violin; to the right, a cello": "violin|left|piano;cello|right|piano",
+    "a cup on the left side of the desk and a lamp on the right side of it": "cup|left|desk;lamp|right|desk",
+    "a photo of a lion and a photo of a tiger to its right": "tiger|right|lion",
+    "a robot sitting on a crate, a small bird on its shoulder": "robot|above|crate;small bird|above|shoulder",
     # the scene and its places
     "a bed on the left side of the room, a desk on the right side of the room": "bed|left|desk",
     "In the center is a table, on the left a chair, on the right a sofa.": "table|right|chair;chair|left|sofa",

@@ -295,6 +295,10 @@ def test_weighting_is_read_over_and_spans_stay_in_the_original():
         ("ratio 16:9", "ratio 16:9"),
         ("embedding:abc.pt, dog", "                , dog"),
         ("a <lora:x:1> b", "a            b"),
+        ("a /* b\nc */ d", "a     \n     d"),
+        ("a // b\nc", "a     \nc"),
+        ("https://a.b/c", "https://a.b/c"),
+        ("a /* b", "a /* b"),
     ],
 )
 def test_strip_weighting_blanks_the_syntax_and_keeps_the_length(prompt: str, plain: str):
@@ -321,7 +325,9 @@ def test_other_scripts(prompt: str, triplets: list[tuple[str, str, str]]):
      "a cat with a hat ", "on the left ", "and above a mat ", "<", "embedding:", "\n", " ", "to the left of ",
      "above a dog is ", "not ", "right ", "it above ", "red, ", "cup of ", "a flying ", "and, ", "red ",
      "of ", "is ", "the far ",
-     "a dog with a cat above a dog and ", "x.", "1.1.", "o'", "\u0301", "a photo of "],
+     "a dog with a cat above a dog and ", "/*", "//", '"a ', " 'a", "🐶 dog ", "left: ", "to the a b c d ",
+     "from left to right: a cat, ", ", holding a cat", "to the left of which ", "und ", "der Hund links von ",
+     "狗在猫的左边，", "狗在", "的左边", "在", "x.", "1.1.", "o'", "\u0301", "a photo of "],
 )  # fmt: skip
 def test_long_input_is_read_in_linear_time(unit: str):
     def seconds(size: int) -> float:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learn_to_steer.language import Relation, parse_relations, strip_weighting
+from learn_to_steer.language import Relation, parse_relations, read_prompt, strip_weighting
 
 # The same examples on every run; no time limit for one example, a loaded machine is no failure.
 thorough = settings(max_examples=300, deadline=None, derandomize=True)
@@ -205,3 +205,30 @@ def test_arbitrary_text_never_raises_and_spans_are_consistent(prompt: str):
     assert len(set(triplets)) == len(triplets)
     starts = [tuple(sorted((t.subject_span[0], t.object_span[0]))) for t in triplets]
     assert starts == sorted(starts)
+
+
+FOREIGN = ["ein", "der", "Hund", "links von", "auf", "der linken Seite", "dahinter", "vom", "und", ",", ".", "un", "une",
+           "à", "d'un", "l'", "gauche de", "au-dessus", "il y a", "el", "del", "encima", "a la izquierda", "do",
+           "à esquerda",
+           "dell'", "c'è", "sopra", "è", "no", "ne", "pas", "che", "con", "狗", "在", "的", "左边", "上", "有", "一只",
+           "和", "，", "。", "不在", "里", "照片", "🐶", "(", ":1.2)", "\n", "zwei", "foto",
+           "de", "猫の", "над"]  # fmt: skip
+
+
+@settings(thorough, max_examples=600)
+@given(st.lists(st.sampled_from(FOREIGN), max_size=30), st.sampled_from(["", " "]))
+def test_other_languages_never_raise_and_spans_are_consistent(pieces: list[str], joint: str):
+    prompt = joint.join(pieces)
+    text = strip_weighting(prompt)
+    understood = read_prompt(prompt)
+    for t in understood.relations + understood.doubtful:
+        for phrase, (start, end), (noun_start, noun_end) in (
+            (t.subject, t.subject_span, t.subject_noun),
+            (t.object, t.object_span, t.object_noun),
+        ):
+            assert 0 <= start <= noun_start < noun_end <= end <= len(prompt)
+            assert phrase == " ".join(text[start:end].split()) != ""
+        (a, b), (c, d) = t.subject_span, t.object_span
+        assert b <= c or d <= a
+    assert all(t.doubt == "" for t in understood.relations)
+    assert all(t.doubt for t in understood.doubtful)

@@ -286,7 +286,10 @@ TRANSITIVE = _words(
     """
 )
 IRREGULAR_PARTICIPLES = _words(
-    "written drawn shown worn torn thrown blown grown sewn woven bound built hung strung slung spun stuck swept lit cast"
+    """
+    written drawn shown worn torn thrown blown grown sewn woven bound built hung strung slung spun stuck
+    swept lit cast hidden
+    """
 )
 # Endings that make a modifier or a verb, and the nouns that merely end so.
 ING_NOUNS = _words(

@@ -11,61 +11,61 @@ def _words(text: str) -> frozenset[str]:
 # What cannot be seen, so that nothing lies left of, on or over it.
 ABSTRACT = _words(
     """
-    crush role roles zoom handstand ruling hold custody grasp claim stance remark effect effects reach
-    distance range past warpath spell curse streak leash lockdown break breaks probe collapse extinction
-    tears coffee-break lunch dinner breakfast supper brunch drinks elements ravages jobs meals shifts
-    autopsy binge spectrum decade decades century centuries millennium midnight noon disposal trend trends
-    kindness warranty airs ability absence abuse accident account advantage adventure advice age agenda
-    agreement air alert ambition anger anniversary anxiety appeal approach approval arrest attack attempt
-    attention attitude authority autopilot average bail balance bankruptcy basis beat beauty behalf
-    behavior belief benefit bias blame bliss brand budget business buzz call campaign capacity care career
-    case cause caution chance change chaos charge charm choice circumstance circumstances class
-    cleanliness climate comfort command commission concept concern condition confidence conflict
-    consequence context contract contrast control cost courage course craftmanship creation creativity
-    credit crime crisis cruise culture curiosity currency custom damage danger dark darkness data date
-    daylight deal death debate debt deception decision default defense degree delay delight demand
-    democracy depth depths desire despair destiny development diet difference difficulty dignity dimension
-    dimensions direction disaster discipline discount disguise dispute distress diversity divorce doubt
-    dream dreams drugs dusk duty dynamics ease echo economy edge education effort ego elegance emergency
-    emotion emotions emphasis encore energy enjoyment entertainment equality eternity evidence evil
-    evolution examination example excellence excitement existence expectation expectations expedition
-    expense experience experiment extent faith fame fantasy fashion fate fear feeling fiction fitness flow
-    focus fool force fortune freedom freezing frequency friendship fun function fury future gender
-    generation glory goal good grace gravity grief growth guarantee guidance guilt habit happiness harmony
-    haste hate health heaven heights hell help heritage hiatus history holiday holidays honeymoon honor
-    honour hope horizon horizons hormones humanity humor hunger hunt hurry idea ideas identity illusion
-    imagination impact importance impression impulse income independence industry infinity influence
-    information injury innocence innovation insanity inspiration instinct insurance intelligence intent
-    intention interest intuition investigation irony jealousy job journey joy judgement judgment justice
-    knowledge labor labour language latitude law laws leave legacy leisure level levels liberty lie life
-    limit limits location loneliness longitude loop loss love loyalty luck luxury madness magic
-    maintenance majority march masculinity mass math mathematics matter meaning medication meditation
-    memories memory mercy mess message method mind minds minimum misery mission mode moment moments mood
-    morality morals motion motive movement mystery myth nature necessity need needs negotiation neutrality
-    nothing nothingness oath observation occasion odds offer opinion opportunity option options orders
-    origin outlook outskirts overtime ownership pace pain panic paradise parole passion patience
-    patriotism patrol pause peace perception perfection performance permission personality perspective
-    phase philosophy pilgrimage plan pleasure plot poetry policy politics popularity position possibility
-    potential poverty power practice praise prayer premise presence pressure price pride principle
-    priority privacy probability probation problem procession production productivity profession profit
-    program progress project promise proof protest psychology purpose pursuit quality quantity quest
-    question rage rampage rank rate reaction reality reason rebellion recovery reduction reflection regime
-    regret relation relationship relax relaxation release religion repair repeat reputation request rescue
-    resistance respect response responsibility rest restraint result retreat return revenge review
-    revolution reward rhythm riddance rise risk romance route routine ruin rule rules run rush sabbatical
-    sadness safari safety sake sale sales sanity satire schedule scholarship science season secret
-    security self sense separation sequence series service session shame shift shock short show siege
-    sight silence similarity simplicity situation skill sleep slope society solitude solution song soul
-    sound speed splendor spree standby standstill stardom state status steroids stock story strategy
-    strength stress strike strings struggle style subject success suffering suicide sum superiority
-    supervision support surrender survival suspense suspicion sync system tale talent task taste tax
-    technology temper temptation tension term terms terror test testimony theme themes theory thought
-    thoughts threat thrill time times timing tiptoe tiptoes title tone topic topics torment touch tour
-    tradition traffic tragedy training transformation transit transition treatment trial trip triumph
-    trouble trust truth twilight uncertainty understanding unity universe use vacation vacations value
-    values variety velocity vengeance verge victory viewpoint vigil violence virtue vision visit voyage
-    vulnerability wait war warning waste watch way wealth weather weekend weekends welfare whim whole
-    wisdom wish wonder work world worlds worth wrath year yesterday youth zero zone
+    ride rides picnic hike stroll outing errand date dates expedition crush role roles zoom handstand
+    ruling hold custody grasp claim stance remark effect effects reach distance past warpath spell curse
+    streak leash lockdown break breaks probe collapse extinction tears coffee-break lunch dinner breakfast
+    supper brunch drinks elements ravages jobs meals shifts autopsy binge spectrum decade decades century
+    centuries millennium midnight noon disposal trend trends kindness warranty airs ability absence abuse
+    accident account advantage adventure advice age agenda agreement air alert ambition anger anniversary
+    anxiety appeal approach approval arrest attack attempt attention attitude authority autopilot average
+    bail balance bankruptcy basis beat beauty behalf behavior belief benefit bias blame bliss brand budget
+    business buzz call campaign capacity care career case cause caution chance change chaos charge charm
+    choice circumstance circumstances class cleanliness climate comfort command commission concept concern
+    condition confidence conflict consequence context contract contrast control cost courage course
+    craftmanship creation creativity credit crime crisis cruise culture curiosity currency custom damage
+    danger dark darkness data daylight deal death debate debt deception decision default defense degree
+    delay delight demand democracy depth depths desire despair destiny development diet difference
+    difficulty dignity dimension dimensions direction disaster discipline discount disguise dispute
+    distress diversity divorce doubt dream dreams drugs dusk duty dynamics ease echo economy edge
+    education effort ego elegance emergency emotion emotions emphasis encore energy enjoyment
+    entertainment equality eternity evidence evil evolution examination example excellence excitement
+    existence expectation expectations expense experience experiment extent faith fame fantasy fashion
+    fate fear feeling fiction fitness flow focus fool force fortune freedom freezing frequency friendship
+    fun function fury future gender generation glory goal good grace gravity grief growth guarantee
+    guidance guilt habit happiness harmony haste hate health heaven heights hell help heritage hiatus
+    history holiday holidays honeymoon honor honour hope horizon horizons hormones humanity humor hunger
+    hunt hurry idea ideas identity illusion imagination impact importance impression impulse income
+    independence industry infinity influence information injury innocence innovation insanity inspiration
+    instinct insurance intelligence intent intention interest intuition investigation irony jealousy job
+    journey joy judgement judgment justice knowledge labor labour language latitude law laws leave legacy
+    leisure level levels liberty lie life limit limits location loneliness longitude loop loss love
+    loyalty luck luxury madness magic maintenance majority march masculinity mass math mathematics matter
+    meaning medication meditation memories memory mercy mess message method mind minds minimum misery
+    mission mode moment moments mood morality morals motion motive movement mystery myth nature necessity
+    need needs negotiation neutrality nothing nothingness oath observation occasion odds offer opinion
+    opportunity option options orders origin outlook outskirts overtime ownership pace pain panic paradise
+    parole passion patience patriotism patrol pause peace perception perfection performance permission
+    personality perspective phase philosophy pilgrimage plan pleasure plot poetry policy politics
+    popularity position possibility potential poverty power practice praise prayer premise presence
+    pressure price pride principle priority privacy probability probation problem procession production
+    productivity profession profit program progress project promise proof protest psychology purpose
+    pursuit quality quantity quest question rage rampage rank rate reaction reality reason rebellion
+    recovery reduction reflection regime regret relation relationship relax relaxation release religion
+    repair repeat reputation request rescue resistance respect response responsibility rest restraint
+    result retreat return revenge review revolution reward rhythm riddance rise risk romance route routine
+    ruin rule rules run rush sabbatical sadness safari safety sake sale sales sanity satire schedule
+    scholarship science season secret security self sense separation sequence series service session shame
+    shift shock short show siege sight silence similarity simplicity situation skill sleep slope society
+    solitude solution song soul sound speed splendor spree standby standstill stardom state status
+    steroids stock story strategy strength stress strike strings struggle style subject success suffering
+    suicide sum superiority supervision support surrender survival suspense suspicion sync system tale
+    talent task taste tax technology temper temptation tension term terms terror test testimony theme
+    themes theory thought thoughts threat thrill time times timing tiptoe tiptoes title tone topic topics
+    torment touch tour tradition traffic tragedy training transformation transit transition treatment
+    trial trip triumph trouble trust truth twilight uncertainty understanding unity universe use vacation
+    vacations value values variety velocity vengeance verge victory viewpoint vigil violence virtue vision
+    visit voyage vulnerability wait war warning waste watch way wealth weather weekend weekends welfare
+    whim whole wisdom wish wonder work world worlds worth wrath year yesterday youth zero zone
     """
 )
 # Endings of abstract nouns, and things that merely end so.
@@ -103,11 +103,11 @@ EVENTS = _words(
 # Light, weather in the sky and what has no place of its own.
 LIGHT = _words(
     """
-    light lights lighting sunlight moonlight sunshine spotlight spotlights daylight candlelight lamplight
-    starlight firelight torchlight glow gleam glare shine sheen ray rays sunray sunrays beam beams sunbeam
-    sunbeams moonbeam shadow shadows reflection reflections highlight highlights shimmer sparkle sparkles
-    glint flare twilight sunset sunrise dawn dusk sundown nightfall darkness silhouette backlight ambience
-    ambiance atmosphere
+    aurora borealis light lights lighting sunlight moonlight sunshine spotlight spotlights daylight
+    candlelight lamplight starlight firelight torchlight glow gleam glare shine sheen ray rays sunray
+    sunrays beam beams sunbeam sunbeams moonbeam shadow shadows reflection reflections highlight
+    highlights shimmer sparkle sparkles glint flare twilight sunset sunrise dawn dusk sundown nightfall
+    darkness silhouette backlight ambience ambiance atmosphere
     """
 )
 # Signs on a surface: "a mug with a picture on it", "text on a shirt".
@@ -158,12 +158,12 @@ UNITS = _words(
 # Parts of a body; something on one's own is a pose.
 BODY = _words(
     """
-    thumb thumbs nails fingernail eyelids jaw brow temple crotch armpit calf shins head hair face forehead
-    eye eyes eyebrow eyebrows ear ears nose cheek cheeks mouth lips lip teeth tongue chin neck throat
-    shoulder shoulders back chest breast breasts belly stomach waist hip hips lap arm arms elbow elbows
-    hand hands finger fingers fist wrist palm palms leg legs thigh thighs knee knees ankle ankles foot
-    feet toe toes heel heels paw paws hoof hooves tail trunk snout muzzle beak wing wings horn horns
-    antlers whiskers mane fur skin body torso side hindlegs bottom butt rear feathers claws haunches fours
+    thumb thumbs nails fingernail eyelids jaw brow crotch armpit head hair face forehead eye eyes eyebrow
+    eyebrows ear ears nose cheek cheeks mouth lips lip teeth tongue chin neck throat shoulder shoulders
+    back chest breast breasts belly stomach waist hip hips lap arm arms elbow elbows hand hands finger
+    fingers fist wrist palm palms leg legs thigh thighs knee knees ankle ankles foot feet toe toes heel
+    heels paw paws hoof hooves tail trunk snout muzzle beak wing wings horn horns antlers whiskers mane
+    fur skin body torso side hindlegs bottom butt rear feathers claws haunches fours
     """
 )
 # Verbs of looking, lighting and printing, and verbs whose "on" or "over" is no place.
@@ -250,14 +250,14 @@ PEOPLE = (
     | MEN
     | _words(
         """
-    passenger commuter traveller pedestrian cyclist owner neighbor neighbour colleague lover stranger
-    patient person people child kid kids children baby toddler infant teenager adult soldier warrior
-    knight samurai astronaut cyborg robot android chef cook doctor teacher student artist painter musician
-    singer dancer driver pilot farmer sailor pirate policeman officer firefighter worker businessman
-    scientist clown ninja elf dwarf fairy angel demon vampire zombie ghost hero superhero rider archer
-    hunter explorer detective character figure player athlete couple family group crowd human individual
-    individuals friends tourist monk skater surfer hiker climber swimmer wanderer traveler barista waiter
-    judge nurse guard
+    gamer streamer hacker programmer coder writer reader passenger commuter traveller pedestrian cyclist
+    owner neighbor neighbour colleague lover stranger patient person people child kid kids children baby
+    toddler infant teenager adult soldier warrior knight samurai astronaut cyborg robot android chef cook
+    doctor teacher student artist painter musician singer dancer driver pilot farmer sailor pirate
+    policeman officer firefighter worker businessman scientist clown ninja elf dwarf fairy angel demon
+    vampire zombie ghost hero superhero rider archer hunter explorer detective character figure player
+    athlete couple family group crowd human individual individuals friends tourist monk skater surfer
+    hiker climber swimmer wanderer traveler barista waiter judge nurse guard
     """
     )
 )

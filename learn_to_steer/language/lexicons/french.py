@@ -18,7 +18,8 @@ def _corner(row: str, column: str) -> tuple[str, ...]:
 FRENCH = Lexicon(
     code="fr",
     name="French",
-    indefinite=words("un une des deux trois quatre cinq six sept huit plusieurs quelques"),
+    indefinite=words("un une des"),
+    numerals=words("deux trois quatre cinq six sept huit plusieurs quelques"),
     definite=words("le la les l' ce cet cette ces"),
     possessive=words("mon ma mes ton ta tes son sa ses notre nos votre vos leur leurs"),
     negative=words("aucun aucune"),
@@ -128,6 +129,14 @@ FRENCH = Lexicon(
         seconde autre même énorme haut haute long longue deux trois quatre cinq
         """
 ),
+    adverbs=frozenset(
+        table(
+            """
+            au dessus | dessus | par dessus | au dessous |
+            en dessous | dessous | à côté | à l'intérieur | dedans
+            """
+        )
+    ),
     weak_on=("sur", "dans"),
     contractions={"d'": "de", "qu'": "que", "du": "de le", "au": "à le", "aux": "à les"},
     elisions=words("d' l' c' s' n' qu' j'"),

@@ -44,11 +44,8 @@ def _relations() -> dict[Relation, tuple[str, ...]]:
 GERMAN = Lexicon(
     code="de",
     name="German",
-    indefinite=words(
-"""
-        ein eine einen einem einer eines zwei drei vier fünf sechs sieben acht mehrere einige viele
-        """
-),
+    indefinite=words("ein eine einen einem einer eines"),
+    numerals=words("zwei drei vier fünf sechs sieben acht mehrere einige viele"),
     definite=words(
 """
         der die das den dem des diese dieser dieses diesem diesen jener jene jenes

@@ -27,12 +27,8 @@ def _contractions() -> dict[str, str]:
 ITALIAN = Lexicon(
     code="it",
     name="Italian",
-    indefinite=words(
-"""
-        un uno una un' due tre quattro cinque sei sette otto alcuni alcune diversi diverse molti
-        molte
-        """
-),
+    indefinite=words("un uno una un'"),
+    numerals=words("due tre quattro cinque sei sette otto alcuni alcune diversi diverse molti molte"),
     definite=words(
 """
         il lo la i gli le l' questo questa questi queste quel quello quella quei quelle
@@ -143,6 +139,7 @@ ITALIAN = Lexicon(
         antico antica due tre quattro cinque
         """
 ),
+    adverbs=frozenset(table("accanto | davanti")),
     weak_on=("su",),
     weak_in=("in",),
     contractions=_contractions(),

@@ -23,7 +23,7 @@ class Lexicon:
 
     Attributes:
         code: ISO 639-1. name: the English name of the language.
-        indefinite, definite, possessive, negative: determiners.
+        indefinite, definite, possessive, negative: determiners. numerals: "two", "some".
         contractions: a word -> the words it stands for, "zur" -> "zu der".
         elisions: what stands before an apostrophe, with it: "d'".
         relations: phrases before an object.
@@ -33,6 +33,7 @@ class Lexicon:
         frames: "photo". artworks: "painting", which is a thing as well. places: "room".
         settings: "on" and "in" before these give no more than the setting. containers: what something can be in.
         before_noun: adjectives that stand before the noun where the others follow it.
+        adverbs: relation phrases that take no object of their own: "encima", "encima y a la izquierda de ...".
         weak_on, weak_in: those relation phrases that ask for an article, or for a container.
         implied: words that carry their object: "darauf". skipped: adverbs that say nothing here.
         noun_last: adjectives stand before the noun. capital_nouns: nouns are written with a capital.
@@ -41,6 +42,7 @@ class Lexicon:
     code: str
     name: str
     indefinite: frozenset[str]
+    numerals: frozenset[str]
     definite: frozenset[str]
     possessive: frozenset[str]
     negative: frozenset[str]
@@ -62,6 +64,7 @@ class Lexicon:
     settings: frozenset[str]
     containers: frozenset[str]
     before_noun: frozenset[str] = frozenset()
+    adverbs: frozenset[str] = frozenset()
     weak_on: tuple[str, ...] = ()
     weak_in: tuple[str, ...] = ()
     implied: dict[str, Relation] = field(default_factory=dict)

@@ -66,7 +66,7 @@ OTHER = {
     "Vietnamese": words("một con cái bên trái phải của trên dưới trước sau và cạnh giữa là có"),
     "Catalan": words(
 """
-        un una al costat del de la dreta l'esquerra sota sobre davant darrere entre i amb és està
+        un una al costat del de la dreta esquerra l' d' a sota sobre davant darrere entre i amb és està
         dins hi
         """
 ),

@@ -19,12 +19,8 @@ def _corner(row: str, column: str, adjective: str) -> tuple[str, ...]:
 PORTUGUESE = Lexicon(
     code="pt",
     name="Portuguese",
-    indefinite=words(
-"""
-        um uma uns umas dois duas três quatro cinco seis sete oito vários várias alguns algumas
-        muitos muitas
-        """
-),
+    indefinite=words("um uma uns umas"),
+    numerals=words("dois duas três quatro cinco seis sete oito vários várias alguns algumas muitos muitas"),
     definite=words("o a os as este esta estes estas esse essa esses essas aquele aquela"),
     possessive=words(
 """
@@ -146,6 +142,14 @@ PORTUGUESE = Lexicon(
         mesma enorme antigo antiga dois duas três quatro cinco
         """
 ),
+    adverbs=frozenset(
+        table(
+            """
+            acima | em cima | por cima | abaixo | embaixo |
+            por baixo | ao lado | dentro | na frente | atrás
+            """
+        )
+    ),
     weak_on=("sobre",),
     contractions={
         "do": "de o", "da": "de a", "dos": "de os", "das": "de as", "no": "em o", "na": "em a", "nos": "em os",

@@ -22,12 +22,8 @@ def _corner(row: str, column: str) -> tuple[str, ...]:
 SPANISH = Lexicon(
     code="es",
     name="Spanish",
-    indefinite=words(
-"""
-        un una unos unas dos tres cuatro cinco seis siete ocho varios varias algunos algunas muchos
-        muchas
-        """
-),
+    indefinite=words("un una unos unas"),
+    numerals=words("dos tres cuatro cinco seis siete ocho varios varias algunos algunas muchos muchas"),
     definite=words("el la los las este esta estos estas ese esa esos esas aquel aquella"),
     possessive=words("mi mis tu tus su sus nuestro nuestra nuestros nuestras"),
     negative=words("ningún ninguna ninguno"),
@@ -141,6 +137,7 @@ SPANISH = Lexicon(
         otra mismo misma enorme lindo linda antiguo antigua dos tres cuatro cinco
         """
 ),
+    adverbs=frozenset(table("encima | debajo | al lado | dentro | delante | detrás")),
     weak_on=("sobre",),
     contractions={"del": "de el", "al": "a el"},
     skipped=words(
