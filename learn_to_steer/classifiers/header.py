@@ -43,8 +43,8 @@ def check_size(path: Path) -> int:
     size = os.path.getsize(path)
     if size > MOST_BYTES:
         raise SteeringError(
-            f"Expected a classifier file of at most {MOST_BYTES // 2**20} MB, got {path.name} of {size // 2**20} MB; choose a "
-            "classifier file."
+            f"Expected a classifier file of at most {MOST_BYTES // 2**20} MB, got {path.name} of {size // 2**20} MB; "
+            "choose a classifier file."
         )
     return size
 
@@ -72,7 +72,10 @@ def safetensors_header(path: Path) -> Header:
         if not all(isinstance(value, str) for value in metadata.values()):
             raise ValueError("metadata")
         shapes = {name: _shape(entry, size - 8 - length) for name, entry in content.items()}
-        if sum(entry["data_offsets"][1] - entry["data_offsets"][0] for entry in content.values()) != size - 8 - length:
+        if (
+            sum(entry["data_offsets"][1] - entry["data_offsets"][0] for entry in content.values())
+            != size - 8 - length
+        ):
             raise ValueError("length of the data")
     except (OSError, struct.error, ValueError, TypeError, KeyError, AttributeError) as error:
         raise SteeringError(
@@ -84,7 +87,11 @@ def safetensors_header(path: Path) -> Header:
 def _shape(entry: Mapping[str, Any], data: int) -> tuple[int, ...]:
     """The shape of one tensor; ValueError and the like where its bytes are not what type and shape say."""
     shape, (start, end) = tuple(entry["shape"]), entry["data_offsets"]
-    if not all(type(n) is int and 0 <= n for n in (*shape, start, end)) or not start <= end <= data or len(shape) > 8:
+    if (
+        not all(type(n) is int and 0 <= n for n in (*shape, start, end))
+        or not start <= end <= data
+        or len(shape) > 8
+    ):
         raise ValueError("offsets")
     count = _WIDTH[entry["dtype"]]
     for n in shape:
@@ -126,8 +133,8 @@ def check_archive(path: Path) -> bool:
 
 
 def _directory(path: Path, size: int) -> tuple[int, int] | None:
-    """Entries and bytes of a zip archive's directory; None for a file that is none. ValueError where its two records of them
-    differ: what reads the one must not find another archive than what reads the other."""
+    """Entries and bytes of a zip archive's directory; None for a file that is none. ValueError where its two records of
+    them differ: what reads the one must not find another archive than what reads the other."""
     with path.open("rb") as file:
         if file.read(4) != b"PK\x03\x04":
             return None

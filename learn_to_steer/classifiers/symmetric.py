@@ -44,7 +44,12 @@ class SymmetricConfig:
             raise SteeringError(
                 f'Expected mix to be "learnt" or "mean", got "{self.mix}"; choose one of them.'
             )
-        if not 1 <= len(self.hidden) <= 64 or min(self.hidden) < 1 or not 0 <= self.dropout < 1 or self.timestep_dim < 0:
+        if (
+            not 1 <= len(self.hidden) <= 64
+            or min(self.hidden) < 1
+            or not 0 <= self.dropout < 1
+            or self.timestep_dim < 0
+        ):
             raise SteeringError(
                 "Expected 1 to 64 hidden widths of 1 or more, dropout in [0, 1) and timestep_dim >= 0, got "
                 f"{self.hidden[:64]}, {self.dropout} and {self.timestep_dim}; correct the classifier's "

@@ -64,13 +64,24 @@ def test_what_tokenizers_change_does_not_matter(text, places):
 
 def test_compatibility_characters_and_quotes_are_read_alike():
     # T5 writes "ﬁ" as "fi", "…" as three points; others straighten quotes and compose accents.
-    for given_text, written in [("ﬁre", "fire"), ("a…", "a..."), ("“a”", '"a"'), ("e\u0301a", "éa"), ("Straße", "STRASSE")]:
+    for given_text, written in [
+        ("ﬁre", "fire"),
+        ("a…", "a..."),
+        ("“a”", '"a"'),
+        ("e\u0301a", "éa"),
+        ("Straße", "STRASSE"),
+    ]:
         assert aligned([written.encode()], Text.of(given_text), len(given_text)) == [(0, len(given_text))]
 
 
 def test_unknown_tokens_stand_for_what_lies_between_the_known_ones():
     unknown = Mark.UNKNOWN
-    assert aligned([unknown, b" above", b" ", unknown], Text.of("红猫 above 犬"), 10) == [(0, 2), (3, 8), (9, 10), (9, 10)]
+    assert aligned([unknown, b" above", b" ", unknown], Text.of("红猫 above 犬"), 10) == [
+        (0, 2),
+        (3, 8),
+        (9, 10),
+        (9, 10),
+    ]
     assert aligned([b"n", unknown, b"ve"], Text.of("nïve"), 4) == [(0, 1), (1, 2), (2, 4)]
     assert aligned([unknown], Text.of("a"), 1) is None  # every vocabulary knows the letters of ASCII
 

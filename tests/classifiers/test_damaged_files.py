@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from learn_to_steer.attention import AttentionLayer
 from learn_to_steer.classifiers import (
     SYMMETRIC_RELATIONS,
     ClassifierCard,
@@ -22,7 +23,6 @@ from learn_to_steer.classifiers import (
     load_classifier,
     save_classifier,
 )
-from learn_to_steer.attention import AttentionLayer
 from learn_to_steer.errors import SteeringError
 
 OFFICIAL = Path(__file__).parents[1] / "fixtures" / "parity" / "sd_classifier.pth"
@@ -31,7 +31,14 @@ FORMAT = "learn-to-steer-classifier"
 
 
 def description(**changes):
-    values = {"format": FORMAT, "version": 1, "architecture": "official", "card": CARD, "config": {}, **changes}
+    values = {
+        "format": FORMAT,
+        "version": 1,
+        "architecture": "official",
+        "card": CARD,
+        "config": {},
+        **changes,
+    }
     return json.dumps(values)
 
 
@@ -125,7 +132,9 @@ def test_damaged_and_boasting_safetensors(content, says, tmp_path):
 
 
 def test_a_file_cut_at_any_byte_is_refused(tmp_path):
-    model = SymmetricRelationClassifier(ClassifierCard(SYMMETRIC_RELATIONS, 2, 2), SymmetricConfig(hidden=(2,)))
+    model = SymmetricRelationClassifier(
+        ClassifierCard(SYMMETRIC_RELATIONS, 2, 2), SymmetricConfig(hidden=(2,))
+    )
     whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
     save_classifier(model, whole)
     data = whole.read_bytes()
@@ -137,7 +146,9 @@ def test_a_file_cut_at_any_byte_is_refused(tmp_path):
 
 
 def test_shapes_are_compared_with_the_description_and_weights_are_numbers(tmp_path):
-    model = SymmetricRelationClassifier(ClassifierCard(SYMMETRIC_RELATIONS, 2, 2), SymmetricConfig(hidden=(2,)))
+    model = SymmetricRelationClassifier(
+        ClassifierCard(SYMMETRIC_RELATIONS, 2, 2), SymmetricConfig(hidden=(2,))
+    )
     path = tmp_path / "c.safetensors"
     save_classifier(model, path)
     from safetensors import safe_open
@@ -187,7 +198,11 @@ def test_archives_that_claim_more_than_they_hold(tmp_path):
     assert "claims more" in refusal(archive(tmp_path, many))
     data = OFFICIAL.read_bytes()
     directory = data.rfind(b"PK\x06\x06") + 40
-    for at, value in [(directory, struct.pack("<Q", 2**40)), (directory, struct.pack("<Q", 0)), (len(data) - 2, b"\x05\0")]:
+    for at, value in [
+        (directory, struct.pack("<Q", 2**40)),
+        (directory, struct.pack("<Q", 0)),
+        (len(data) - 2, b"\x05\0"),
+    ]:
         (tmp_path / "c.pth").write_bytes(data[:at] + value + data[at + len(value) :])
         assert "damaged" in refusal(tmp_path / "c.pth")
 
@@ -223,7 +238,13 @@ def test_pickles_that_describe_more_than_they_hold(tmp_path):
         ({**content, "input_channels": 2**40}, "at most 128 MB"),
         ({**content, "input_channels": 10**400}, "Expected"),
         ({**content, "model_state_dict": {**state, name: torch.zeros(1).expand(10**6, 10**6)}}, "of shape"),
-        ({**content, "model_state_dict": {**state, name: torch.zeros(state[name].shape, dtype=torch.long)}}, "finite"),
+        (
+            {
+                **content,
+                "model_state_dict": {**state, name: torch.zeros(state[name].shape, dtype=torch.long)},
+            },
+            "finite",
+        ),
         ({**content, "model_state_dict": []}, "Expected"),
         ({**content, "idx_to_rel_name": {i: "above" for i in range(4)}}, "Expected"),
         ({**content, "idx_to_rel_name": {"x": "above"}}, "Expected"),
@@ -264,7 +285,9 @@ def test_loading_leaves_random_numbers_as_they_were_and_the_file_free(tmp_path):
     assert torch.equal(model(x, time), expected)
 
 
-SMALL = OfficialConfig(d_model=4, extractor_feedforward=4, head_feedforward=4, extractor_heads=2, head_heads=2, positions=1)
+SMALL = OfficialConfig(
+    d_model=4, extractor_feedforward=4, head_feedforward=4, extractor_heads=2, head_heads=2, positions=1
+)
 
 
 @pytest.mark.parametrize(

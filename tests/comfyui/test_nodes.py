@@ -167,7 +167,8 @@ def _sentence(error):
 
 
 @pytest.mark.parametrize(
-    "line", ["dog right of teddy bear", "dog | right of | zebra", "dog | loves | teddy bear", "dog | right of |"]
+    "line",
+    ["dog right of teddy bear", "dog | right of | zebra", "dog | loves | teddy bear", "dog | right of |"],
 )
 def test_bad_triplets_are_named_and_stop_nothing(node, world, line):
     text = "a dog and a teddy bear"
