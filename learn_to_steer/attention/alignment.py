@@ -21,6 +21,8 @@ _ALIKE = str.maketrans(
     {"‘": "'", "’": "'", "‚": "'", "‛": "'", "“": '"', "”": '"', "„": '"', "‟": '"', "▁": " "}
 )
 
+_MOST_OPTIONAL = 64
+
 
 @lru_cache(maxsize=8192)
 def read(character: str) -> str:
@@ -51,7 +53,8 @@ class Text:
             self.sources += [(start, end)] * len(seen)
             self.known += [character.isascii() and character.isalnum()] * len(seen)
             at.append(len(self.symbols))
-        self.skips: Mapping[int, int] = {at[a]: at[b] for a, b in optional if at[a] < at[b]}
+        few = optional[:_MOST_OPTIONAL]  # every one of them is followed with and without
+        self.skips: Mapping[int, int] = {at[a]: at[b] for a, b in few if at[a] < at[b]}
 
     @classmethod
     def of(cls, prompt: str) -> Text:

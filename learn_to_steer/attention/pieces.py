@@ -58,9 +58,9 @@ def pieces_of(tokenizer: Any, names: Mapping[int, str] | None = None) -> Pieces:
     named = names
     added = frozenset(tokenizer.get_added_vocab()) if hasattr(tokenizer, "get_added_vocab") else frozenset()
     special = frozenset(getattr(tokenizer, "all_special_ids", ()))
-    # How the vocabulary writes a letter of two bytes tells its kind.
+    # How the vocabulary writes a letter of two bytes tells its kind; a small one may lack it.
     probe = "".join(named.get(i, "") for i in tokenizer("é")["input_ids"])
-    spelled = "Ã" in probe
+    spelled = "Ã" in probe or ("é" not in probe and any(name.endswith("</w>") for name in named.values()))
 
     def piece(number: int) -> Piece:
         name = named.get(number) if number >= 0 else None

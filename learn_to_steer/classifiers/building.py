@@ -35,9 +35,8 @@ def built(path: Path, build: Callable[[], T]) -> T:
         ) from error
     if size > MOST_BYTES:
         raise SteeringError(
-            f"Expected a classifier of at most {MOST_BYTES // 2**20} MB, but {path.name} describes one of "
-            f"{size // 2**20} MB; "
-            "choose a classifier file."
+            f"Expected a classifier of at most {MOST_BYTES // 2**20} MB, but {path.name} describes one of {size // 2**20} "
+            "MB; choose a classifier file."
         )
     return module
 
@@ -54,8 +53,8 @@ def check_shapes(module: nn.Module, shapes: Mapping[str, tuple[int, ...]], path:
     for name, shape in own.items():
         if shapes[name] != shape:
             raise SteeringError(
-                f"Expected {name} of shape {shape}, {path.name} has {shapes[name]}; choose a file that "
-                "matches its description."
+                f"Expected {name} of shape {shape}, {path.name} has {shapes[name]}; choose a file that matches its "
+                "description."
             )
 
 

@@ -3,11 +3,9 @@ metadata. The authors' .pth files are read as well (`authors.py`)."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from ..errors import SteeringError
+from ..records import atomic
 from .authors import load_authors_file, official_sigmas
 from .building import built, check_shapes, filled
 from .card import ClassifierCard
@@ -79,15 +78,8 @@ def save_classifier(module: RelationReader, path: str | os.PathLike[str]) -> Non
     }
     tensors = {name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}
     data = to_bytes(tensors, metadata={"format": "pt", FORMAT: json.dumps(description)})
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+    with atomic(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def convert(
@@ -162,8 +154,8 @@ def _record(kind: type[T], values: Mapping[str, Any]) -> T:
     for name, value in values.items():
         if not _is_of(str(known[name].type), value):
             raise SteeringError(
-                f"Expected the classifier's {name} to be {known[name].type}, got {str(value)[:40]!r}; "
-                "correct its description."
+                f"Expected the classifier's {name} to be {known[name].type}, got {str(value)[:40]!r}; correct its "
+                "description."
             )
     return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 

@@ -43,9 +43,8 @@ def check_size(path: Path) -> int:
     size = os.path.getsize(path)
     if size > MOST_BYTES:
         raise SteeringError(
-            f"Expected a classifier file of at most {MOST_BYTES // 2**20} MB, got {path.name} of "
-            f"{size // 2**20} MB; choose a "
-            "classifier file."
+            f"Expected a classifier file of at most {MOST_BYTES // 2**20} MB, got {path.name} of {size // 2**20} MB; "
+            "choose a classifier file."
         )
     return size
 

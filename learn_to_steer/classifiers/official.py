@@ -182,8 +182,8 @@ class RelationClassifier(RelationReader):
         """Whether maps of this many channels can be fed. The mean takes any number.
 
         Files in the authors' layout may state more channels than were fed; the position code is cut. That is believed
-        within bounds: up to twice as many (the layers of SD 2 have 5 to 20 heads; counted by the widest they are 320
-        for 195), and not where the number is exactly that of a known family, whose classifiers were fed all of it.
+        within bounds: up to twice as many (the layers of SD 2 have 5 to 20 heads; counted by the widest they are 320 for
+        195), and not where the number is exactly that of a known family, whose classifiers were fed all of it.
         """
         stated = self.card.channels
         if self.config.use_mean or channels == stated:

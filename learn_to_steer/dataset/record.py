@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..attention import AttentionLayer, MapStack
 from ..errors import SteeringError
+from ..records import atomic
 
 FORMAT = "learn-to-steer maps 1"
 
@@ -57,7 +58,7 @@ class RecordedMaps:
         )
 
     def save(self, path: Path) -> None:
-        """Write safetensors (maps as float16)."""
+        """Write safetensors (maps as float16). The file appears whole or not at all, whoever else writes beside it."""
         tensors = {f"maps.{layer.name}": m.half() for layer, m in zip(*self._layers(), strict=True)}
         tensors |= {"holds": self.holds, "worded": self.worded, "timestep": self.timestep}
         meta = {
@@ -65,9 +66,8 @@ class RecordedMaps:
             "relations": json.dumps(self.relations),
             "layers": json.dumps([asdict(layer) for layer in self.stack.layers]),
         }
-        temporary = path.with_suffix(".tmp")
-        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, metadata=meta)
-        temporary.replace(path)
+        with atomic(path) as temporary:
+            save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, metadata=meta)
 
     def _layers(self) -> tuple[tuple[AttentionLayer, ...], tuple[Tensor, ...]]:
         return self.stack.layers, self.stack.maps
@@ -90,7 +90,9 @@ class RecordedMaps:
                     file.get_tensor("worded"),
                     file.get_tensor("timestep"),
                 )
-        except (OSError, SafetensorError) as error:
+        except SteeringError:
+            raise
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise SteeringError(
                 f"Expected a file of recorded maps, but {path} cannot be read ({error}); record the maps again."
             ) from error

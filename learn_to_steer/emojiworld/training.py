@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..attention import encoder_of
+from ..records import atomic
 from .grounding import GroundedAttention, ground, grounding_loss, noun_tokens, placing_loss, scene_boxes
 from .judge import Judge, cell_labels
 from .models import (
@@ -104,8 +105,8 @@ def _fit(
     def save() -> None:
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
         state |= {"ema": ema.state_dict() if ema is not None else {}, "seconds": time.monotonic() - started}
-        torch.save(state, state_file.with_suffix(".tmp"))
-        state_file.with_suffix(".tmp").replace(state_file)
+        with atomic(state_file) as temporary:
+            torch.save(state, temporary)
 
     with (run.work / f"{name}.log").open("a") as log, tqdm(total=run.steps, initial=step, desc=name) as bar:
         while step < run.steps:
@@ -275,8 +276,8 @@ def encode_scenes(vae, count: int, seed: int, device: str, cache: Path) -> Encod
         pictures = to_tensor([render(scene) for scene in scenes[start : start + 64]])
         latents.append(vae.encode(pictures.to(device)).latent_dist.mean * vae.config.scaling_factor)
     encoded = EncodedScenes(torch.cat(latents), scenes)
-    save_file({"latents": encoded.latents.contiguous()}, cache.with_suffix(".tmp"))
-    cache.with_suffix(".tmp").replace(cache)
+    with atomic(cache) as temporary:
+        save_file({"latents": encoded.latents.contiguous()}, temporary)
     return encoded
 
 

@@ -78,6 +78,15 @@ def test_noun_beyond_the_text_length_is_refused():
         locate(encode, prompt, (start, start + 3), 20)
 
 
+def test_the_last_token_of_a_cut_prompt_is_its_end():
+    prompt = "a big dog above a cat"
+    ids = [-1, *encode(prompt), -2]  # begin; a; bi g; do g; abo ve; a; ca t; end
+    assert locate(encode, prompt, (6, 9), 77, ids) == [4, 5]
+    assert locate(encode, prompt, (6, 9), 7, ids) == [4, 5]
+    with pytest.raises(SteeringError, match="within the first 6 tokens"):
+        locate(encode, prompt, (6, 9), 6, ids)
+
+
 @pytest.mark.parametrize("span", [(3, 3), (-1, 2), (0, 99), (1, 2)])
 def test_bad_span_is_refused(span):
     with pytest.raises(SteeringError, match="span"):

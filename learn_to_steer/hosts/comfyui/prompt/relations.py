@@ -66,20 +66,21 @@ def read_prompt(clip: Any, text: str, manual: str = "") -> PromptRelations:
         triplets, parts = [], []
     positions: dict[tuple[int, int], tuple[int, ...]] = {}
     kept: list[RelationTriplet] = []
-    for triplet in triplets:
+    for triplet in triplets[:MOST_RELATIONS]:
         spans = (triplet.subject_noun, triplet.object_noun)
         try:
-            if len(kept) == MOST_RELATIONS:
-                raise SteeringError(
-                    f"Expected at most {MOST_RELATIONS} relations in a prompt, got {len(triplets)}; the first "
-                    f"{MOST_RELATIONS} are taken, split the prompt for more."
-                )
-            found = {span: _positions(clip, parts, plain, span) for span in spans if span not in positions}
+            found = {s: _positions(clip, parts, text, plain, s) for s in spans if s not in positions}
         except SteeringError as error:
             left_out.append((_sentence(triplet), str(error)))
         else:
             positions |= found
             kept.append(triplet)
+    if (further := len(triplets) - MOST_RELATIONS) > 0:
+        reason = (
+            f"Expected at most {MOST_RELATIONS} relations in a prompt, got {len(triplets)}; the first {MOST_RELATIONS} are "
+            "taken, split the prompt for more."
+        )
+        left_out.append((f"{further} further relation{'s' if further > 1 else ''}", reason))
     located = tuple(sorted(positions.items()))
     length = sum(len(part.ids) for part in parts)
     mark = hashlib.sha256(repr((text, located)).encode()).hexdigest()[:16]
@@ -95,14 +96,16 @@ def _understood(text: str, plain: str, manual: str) -> tuple[list[RelationTriple
     left_out: list[tuple[str, str]] = []
     for line in lines:
         try:
-            triplets += understood_triplets([plain], [[written_triplet(line)]])[0]
+            shown = text if "embedding:" in line else plain  # an embedding is syntax, yet it can be an object
+            triplets += understood_triplets([shown], [[written_triplet(line)]])[0]
         except SteeringError as error:
             left_out.append((line, str(error)))
     return triplets, left_out
 
 
-def _positions(clip: Any, parts: list[Part], plain: str, span: tuple[int, int]) -> tuple[int, ...]:
-    return tuple(i for part in parts for i in word_positions(clip, part, plain, span))
+def _positions(clip: Any, parts: list[Part], text: str, plain: str, span: tuple[int, int]) -> tuple[int, ...]:
+    shown = plain if plain[slice(*span)].strip() else text
+    return tuple(i for part in parts for i in word_positions(clip, part, shown, span))
 
 
 def _sentence(triplet: RelationTriplet) -> str:

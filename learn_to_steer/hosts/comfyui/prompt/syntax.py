@@ -18,16 +18,30 @@ Character = tuple[str, int, int]
 _ESCAPED = re.compile(r"\\[()]")
 _EMBEDDING = re.compile(r"(?:\A|(?<=\s))embedding:\s*(?P<name>[^\s<\[]*[^\s<\[,]|)(?P<commas>,*)")
 
+MOST_NESTING = 32
+"""Groups within groups; every one of them is read as often as it is deep."""
+
 
 def readings(prompt: str) -> list[Text]:
     """The texts that a tokenizer of the host may have been given for this prompt, the likeliest first."""
     characters = unescaped(prompt)
-    texts = [_with_embeddings(without_weights(characters))]
-    if "(" in prompt:
+    if "(" not in prompt:
+        return [_with_embeddings([characters])]
+    texts = [_with_embeddings([characters]), Text.of(prompt)]
+    if _depth(characters) <= MOST_NESTING:
         # Inside a template, which has text on either side of the prompt, a bracket that stays open reaches beyond it.
         around = [("\0", 0, 0), *characters, ("\0", len(prompt), len(prompt))]
-        texts += [_with_embeddings(without_weights(around)), _with_embeddings([characters]), Text.of(prompt)]
+        texts[:0] = [_with_embeddings(without_weights(given)) for given in (characters, around)]
     return texts
+
+
+def _depth(characters: Sequence[Character]) -> int:
+    """Most brackets that are open at once."""
+    depth = most = 0
+    for character in characters:
+        depth = depth + _is(character, "(") - _is(character, ")")
+        most = max(most, depth)
+    return most
 
 
 def unescaped(prompt: str) -> list[Character]:
