@@ -12,7 +12,14 @@ from ..errors import SteeringError
 Commands = argparse._SubParsersAction
 """What commands are added to."""
 
-DEVICES = ("cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+"""Where to compute; "auto" is the best that is there."""
+
+DTYPES = ("auto", "fp32", "fp16", "bf16")
+"""In which numbers; "auto" goes by device and model."""
+
+OFFLOADS = ("none", "model", "sequential")
+"""What is kept away from the GPU while it is not used: nothing, whole networks, single layers."""
 
 
 class Parser(argparse.ArgumentParser):

@@ -8,11 +8,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..emojiworld import GUIDANCE, STEPS
 from ..language import RelationTriplet
-from .arguments import DEVICES, Commands, command, number, whole
+from .arguments import DEVICES, DTYPES, OFFLOADS, Commands, command, number, whole
 from .files import staged
 from .models import (
     ModelFolder,
@@ -25,6 +25,9 @@ from .models import (
     steerable,
 )
 
+if TYPE_CHECKING:
+    from ..hosts.targets import LeftOut
+
 PLANS = ("fast", "paper")
 
 
@@ -34,8 +37,15 @@ def add(commands: Commands) -> None:
     add = generate.add_argument
     add("prompt", metavar="PROMPT")
     add("--seed", type=whole(0, 2**63 - 1), default=0, help="of the first noise")
-    add("--steps", type=whole(1, 1000), default=STEPS, help="sampling steps")
-    add("--guidance", type=number(0, 100), default=GUIDANCE, help="guidance scale; 1 and less is none")
+    own = "the pipeline's own"
+    add("--steps", type=whole(1, 1000), help=f"sampling steps (default: EmojiWorld {STEPS}, else {own})")
+    add(
+        "--guidance",
+        type=number(0, 100),
+        help=f"guidance scale; 1 and less is none (default: EmojiWorld {GUIDANCE:g}, else {own})",
+    )
+    add("--height", type=whole(8, 8192), metavar="PIXELS", help="of the pictures (default: the model's own)")
+    add("--width", type=whole(8, 8192), metavar="PIXELS", help="of the pictures (default: the model's own)")
     add("--negative", metavar="TEXT", default="", help="negative prompt")
     add("--plan", choices=PLANS, default="fast", help="when and how far to steer")
     add("--objective", choices=("learned", "centroid"), default="learned", help="what counts as right")
@@ -50,8 +60,8 @@ def add(commands: Commands) -> None:
         "--model",
         type=Path,
         metavar="MODEL",
-        help="unet or mmdit, both EmojiWorld's, or a diffusers folder with a StableDiffusionPipeline or a FluxPipeline "
-        "(default: unet)",
+        help="unet or mmdit, both EmojiWorld's, or a diffusers folder with a StableDiffusionPipeline, a "
+        "StableDiffusionXLPipeline or a FluxPipeline (default: unet)",
     )
     add(
         "--classifier",
@@ -59,7 +69,14 @@ def add(commands: Commands) -> None:
         metavar="FILE",
         help="relation classifier, .safetensors or .pth (default: EmojiWorld's)",
     )
-    add("--device", choices=DEVICES, default="cpu")
+    add("--device", choices=DEVICES, default="auto", help="where to compute")
+    add("--dtype", choices=DTYPES, default="auto", help="numbers to compute in")
+    add(
+        "--offload",
+        choices=OFFLOADS,
+        default="none",
+        help="keep whole networks or single layers off the GPU while they are not used",
+    )
     add("--out", type=Path, default=Path("output"), metavar="FOLDER", help="where the pictures go")
     generate.set_defaults(run=run)
 
@@ -119,6 +136,7 @@ class _Timed:
 
 
 def _draw(args: argparse.Namespace, model: ModelFolder, triplets: list[RelationTriplet]) -> _Drawing:
+    from ..hosts.diffusers import denoiser
     from ..pictures import Panel
     from ..steering import SteeringPlan
 
@@ -127,19 +145,22 @@ def _draw(args: argparse.Namespace, model: ModelFolder, triplets: list[RelationT
     if args.triplet and len(wanted) < len(triplets):
         steerable([t for t in triplets if t not in wanted], objective)
     plan = SteeringPlan.preset(args.plan, strength=args.strength)
-    pipe = load_pipeline(model, args.device)
-    attention = _Attention(args, model, pipe, objective, wanted)
+    pipe = load_pipeline(model, args.device, args.dtype, args.offload)
+    call = _call(args, model, pipe)
+    attention = _Attention(args.prompt, call, model, pipe, objective, wanted)
+    lost = attention.wanted.left_out[0]
+    wanted = [triplet for triplet in wanted if triplet not in [one.triplet for one in lost]]
 
     heats: list[list[tuple[str, Any]]] = [[], []]
     if wanted and plan.strength > 0:
         # The first calls of a process are slow, and the two times are there to be compared.
-        _sampled(args, model, pipe, steps=1)
-        plain = _sampled(args, model, pipe, on_step=attention.watch("plain"))
+        _sampled(args, call | {"num_inference_steps": 1}, model, pipe)
+        plain = _sampled(args, call, model, pipe, on_step=attention.watch("plain"))
         steering: dict[str, Any] = {"triplets": wanted, "objective": objective, "plan": plan}
-        steered = _sampled(args, model, pipe, on_step=attention.watch("steered"), **steering)
+        steered = _sampled(args, call, model, pipe, on_step=attention.watch("steered"), **steering)
         heats = attention.heats()
     else:
-        plain = steered = _sampled(args, model, pipe)
+        plain = steered = _sampled(args, call, model, pipe)
     pictures = {"Plain": plain.output.images[0], "Steered": steered.output.images[0]}
     verdicts = _judged(args.prompt, triplets, model, list(pictures.values()))
     panels = [
@@ -147,8 +168,7 @@ def _draw(args: argparse.Namespace, model: ModelFolder, triplets: list[RelationT
         for (title, picture), seen, heat in zip(pictures.items(), verdicts, heats, strict=True)
     ]
     trace = steered.output.trace
-    lines = _understood(triplets, wanted, args.strength) + [str(one) for one in attention.wanted.left_out[0]]
-    lines += trace.notes + _spent(plain, steered)
+    lines = _understood(triplets, wanted, lost, args.strength) + list(trace.notes) + _spent(plain, steered)
     lines += _reached(trace, plan) + _obeyed(panels)
     content = {
         "prompt": args.prompt,
@@ -158,8 +178,13 @@ def _draw(args: argparse.Namespace, model: ModelFolder, triplets: list[RelationT
             "model": model.name,
             "objective": args.objective,
             "classifier": str(args.classifier) if args.classifier else None,
-            "steps": args.steps,
-            "guidance": args.guidance,
+            "steps": call["num_inference_steps"],
+            "guidance": call["guidance_scale"],
+            "height": pictures["Plain"].height,
+            "width": pictures["Plain"].width,
+            "dtype": str(next(denoiser(pipe).parameters()).dtype).removeprefix("torch."),
+            "device": str(pipe._execution_device),
+            "offload": args.offload,
             "negative": args.negative,
             "plan": asdict(plan),
         },
@@ -167,17 +192,30 @@ def _draw(args: argparse.Namespace, model: ModelFolder, triplets: list[RelationT
         "model_calls": {"plain": plain.output.model_calls, "steered": steered.output.model_calls},
         "judged": {panel.title.lower(): dict(panel.verdicts) for panel in panels},
         "trace": trace.to_dict(),
+        "left_out": [str(one) for one in lost],
     }
     return _Drawing(lines, panels, trace.image(0), plan.reached, plan.stop_loss, attention.title, content)
 
 
+def _call(args: argparse.Namespace, model: ModelFolder, pipe: Any) -> dict[str, Any]:
+    """What calls of the pipeline have in common: steps, guidance and size."""
+    from ..hosts.diffusers import run_of
+
+    steps, guidance = args.steps, args.guidance
+    if model.is_emojiworld:
+        steps, guidance = steps or STEPS, GUIDANCE if guidance is None else guidance
+    size = {"height": args.height, "width": args.width}
+    run = run_of(pipe, [args.prompt], steps, guidance_scale=guidance, **size)
+    return {"num_inference_steps": run.num_inference_steps, "guidance_scale": run.guidance_scale, **size}
+
+
 def _sampled(
     args: argparse.Namespace,
+    call: dict[str, Any],
     model: ModelFolder,
     pipe: Any,
     *,
     triplets: Sequence[RelationTriplet] = (),
-    steps: int | None = None,
     **steering: Any,
 ) -> _Timed:
     """One picture of the prompt. steering: objective, plan and on_step of `hosts.diffusers.generate`."""
@@ -189,10 +227,9 @@ def _sampled(
         args.prompt,
         triplets=list(triplets),
         seed=args.seed,
-        num_inference_steps=steps or args.steps,
-        guidance_scale=args.guidance,
         negative_prompt=args.negative,
         family=model.family,
+        **call,
         **steering,
     )
     return _Timed(output, time.perf_counter() - started)
@@ -201,13 +238,14 @@ def _sampled(
 class _Attention:
     """Where the model attends to each object, part of the way through a run.
 
-    Making one checks that the objective fits the model and that the objects are within the model's text, so
-    that nothing is drawn before a refusal. Raises SteeringError where they do not.
+    Making one checks that the objective fits the model, so that nothing is drawn before a refusal. Raises SteeringError
+    where it does not. wanted: the targets, and the relations that cannot be steered.
     """
 
     def __init__(
         self,
-        args: argparse.Namespace,
+        prompt: str,
+        call: dict[str, Any],
         model: ModelFolder,
         pipe: Any,
         objective: Any,
@@ -219,7 +257,7 @@ class _Attention:
         from ..hosts.targets import batch_targets
         from ..objectives import LearnedObjective
 
-        run = run_of(pipe, [args.prompt], args.steps, guidance_scale=args.guidance)
+        run = run_of(pipe, [prompt], **call)
         if isinstance(objective, LearnedObjective):
             check_classifier(objective.classifier, run.layers, model.family or run.family)
         elif objective.layers is not None:
@@ -230,12 +268,7 @@ class _Attention:
             lambda image, span: token_positions(run, image, span),
             run.text_length,
         )
-        self.prompt, self.pipe, self.layers, self.guidance = (
-            args.prompt,
-            pipe,
-            objective.layers,
-            args.guidance,
-        )
+        self.prompt, self.call, self.pipe, self.layers = prompt, call, pipe, objective.layers
         self.schedule = run.schedule()
         turns = len(self.schedule.timesteps)
         self.turn = min(max(1, round(HEAT_AT * turns)), turns - 1)
@@ -261,8 +294,7 @@ class _Attention:
         scale, timestep = self.schedule.scales[self.turn], self.schedule.timesteps[self.turn]
         latents = torch.cat(list(self.latents.values())) * scale
         rows = len(latents)
-        steps = self.schedule.total
-        run = run_of(self.pipe, [self.prompt] * rows, steps, guidance_scale=self.guidance)
+        run = run_of(self.pipe, [self.prompt] * rows, **self.call)
         branch = run.branch(run.encoded(), self.schedule, run.family)
         weights = self.wanted.weights.to(branch.device).expand(rows, -1, -1)
         with torch.no_grad():
@@ -307,15 +339,21 @@ def _words(triplet: RelationTriplet, joint: str = " ") -> str:
 
 
 def _understood(
-    triplets: Sequence[RelationTriplet], wanted: Sequence[RelationTriplet], strength: float
+    triplets: Sequence[RelationTriplet],
+    wanted: Sequence[RelationTriplet],
+    lost: Sequence[LeftOut],
+    strength: float,
 ) -> list[str]:
     if not triplets:
         return ["Understood: no spatial relation, so nothing was steered and both pictures are the same."]
     lines = ["Understood: " + ", ".join(_words(t, " | ") for t in triplets)]
-    if left_out := [_words(t) for t in triplets if t not in wanted]:
-        lines.append(f"Not steered, because the objective does not know the relation: {', '.join(left_out)}")
-    if strength == 0:
-        lines.append("Strength 0: nothing was steered and both pictures are the same.")
+    elsewhere = [one.triplet for one in lost]
+    if unknown := [_words(t) for t in triplets if t not in wanted and t not in elsewhere]:
+        lines.append(f"Not steered, because the objective does not know the relation: {', '.join(unknown)}")
+    lines += [f"Not steered: {_words(one.triplet)}. {one.reason}" for one in lost]
+    if strength == 0 or not wanted:
+        why = "Strength 0" if strength == 0 else "No relation is left"
+        lines.append(f"{why}: nothing was steered and both pictures are the same.")
     return lines
 
 

@@ -5,7 +5,6 @@ Everything is checked here, before anything is drawn.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +24,6 @@ SHIPPED_CLASSIFIERS = {
     "unet": "emojiworld-symmetric",
     "mmdit": "emojiworld-mmdit-symmetric",
 }
-PIPELINES = ("StableDiffusionPipeline", "FluxPipeline")
 
 
 @dataclass(frozen=True)
@@ -58,39 +56,50 @@ def model_folder(path: Path | None) -> ModelFolder:
         return ModelFolder(WEIGHTS, True, "unet" if path is None else str(path))
     if path.name == "mmdit" and (path.parent / JUDGE).is_file():
         return ModelFolder(path.parent, True, "mmdit")
-    index = path / "model_index.json"
-    try:
-        kind = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    if not (path / "model_index.json").is_file():  # said here, before the heavy imports
         raise SteeringError(
             f"Expected a diffusers folder at {path}, found no readable model_index.json; check it."
-        ) from error
-    if kind not in PIPELINES:
-        raise SteeringError(
-            f"Expected a {' or '.join(PIPELINES)} in {path}, got {kind}; choose another model."
         )
+    from ..hosts.diffusers.loading import class_of
+
+    class_of(path)
     return ModelFolder(path, (path / JUDGE).is_file())
 
 
-def load_pipeline(folder: ModelFolder, device: str) -> Any:
+def load_pipeline(
+    folder: ModelFolder, device: str = "auto", dtype: str = "auto", offload: str = "none"
+) -> Any:
     """The model, ready to draw, without progress bars.
 
-    Raises SteeringError for a damaged folder and a device that is not there.
+    device, dtype, offload: see `arguments.DEVICES`, `DTYPES` and `OFFLOADS`. Raises SteeringError for a damaged folder, a
+    device that is not there, and offloading to the CPU itself.
     """
     import diffusers
-    import torch
     import transformers
 
-    from ..emojiworld import load_pipeline as load
+    from ..hosts.diffusers.loading import load_folder
 
-    if device == "cuda" and not torch.cuda.is_available():
-        raise SteeringError("Expected a CUDA device, found none; use --device cpu.")
+    device = device_of(device)
+    number_format = dtype_of(dtype, device, folder)
+    if offload != "none" and device == "cpu":
+        raise SteeringError(
+            f"Expected a GPU for --offload {offload}, which moves what is not used from it to the CPU, got the device cpu; "
+            "leave --offload out."
+        )
     # Progress bars and notes of the libraries would drown what the command has to say.
     for library in (diffusers, transformers):
         library.utils.logging.disable_progress_bar()
         library.utils.logging.set_verbosity_error()
     try:
-        return load(folder.path, device, folder.model)
+        if not folder.is_emojiworld:
+            return load_folder(folder.path, device, number_format, offload)  # type: ignore[arg-type]
+        from ..emojiworld import load_pipeline as load
+
+        if offload != "none":
+            raise SteeringError(
+                f"Expected --offload none for {folder.name}, which needs 60 MB, got {offload}; leave it out."
+            )
+        return load(folder.path, device, folder.model).to(number_format)
     except SteeringError:
         raise
     except Exception as error:  # diffusers, transformers and safetensors each have their own
@@ -98,6 +107,34 @@ def load_pipeline(folder: ModelFolder, device: str) -> Any:
         raise SteeringError(
             f"Expected a whole model in {folder.path}, but it cannot be loaded ({reason[0]}); get it again."
         ) from error
+
+
+def device_of(name: str) -> str:
+    """ "auto" -> the best device there is; another name is that device. Raises SteeringError where it is not there."""
+    import torch
+
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return next(device for device, is_there in there.items() if is_there)
+    if not there[name]:
+        raise SteeringError(
+            f"Expected a device {name}, but torch {torch.__version__} finds none; use --device cpu or auto."
+        )
+    return name
+
+
+def dtype_of(name: str, device: str, folder: ModelFolder) -> Any:
+    """ "auto" -> float32 on the CPU and for EmojiWorld, whose figures are made in it; elsewhere half precision, bfloat16
+    for Flux, whose activations float16 cannot hold."""
+    import torch
+
+    if name != "auto":
+        return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[name]
+    if device == "cpu" or folder.is_emojiworld:
+        return torch.float32
+    from ..hosts.diffusers.loading import class_of
+
+    return torch.bfloat16 if class_of(folder.path) == "FluxPipeline" else torch.float16
 
 
 def load_reader(path: Path | None, folder: ModelFolder) -> RelationReader:

@@ -6,7 +6,6 @@ transformers file layout) and shipped: autoencoder, text encoder, tokenizer, UNe
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,10 +38,10 @@ def family_of(pipe: Any) -> str:
 def load_pipeline(
     folder: Path = WEIGHTS, device: str = "cpu", model: str = "unet"
 ) -> StableDiffusionPipeline | FluxPipeline:
-    """EmojiWorld as a diffusers pipeline in float32, quiet; or another folder of a pipeline that can be steered.
+    """EmojiWorld as a diffusers pipeline in float32, quiet.
 
-    model: "unet" | "mmdit", which of EmojiWorld's; another folder says itself what it holds. Raises SteeringError when
-    diffusers is missing or the folder holds no model.
+    model: "unet" | "mmdit", which of EmojiWorld's. Raises SteeringError when diffusers is missing or the folder holds no
+    model.
     """
     try:
         import diffusers
@@ -62,8 +61,6 @@ def load_pipeline(
         raise SteeringError(
             f"Expected EmojiWorld's weights in {folder}, found no model_index.json; reinstall."
         )
-    flux = json.loads(index.read_text(encoding="utf-8")).get("_class_name") == "FluxPipeline"
-    kind = diffusers.FluxPipeline if flux else diffusers.StableDiffusionPipeline
-    pipe = kind.from_pretrained(folder, local_files_only=True)
+    pipe = diffusers.StableDiffusionPipeline.from_pretrained(folder, local_files_only=True)
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(device, torch.float32)

@@ -69,6 +69,13 @@ def refused(cli, tmp_path, monkeypatch):
         ([PROMPT, "--strength", "nan"], "--strength"),
         ([PROMPT, "--strength", "-0.5"], "--strength"),
         ([PROMPT, "--plan", "slow"], "--plan"),
+        ([PROMPT, "--dtype", "fp8"], "--dtype"),
+        ([PROMPT, "--device", "tpu"], "--device"),
+        ([PROMPT, "--device", "cpu", "--offload", "model"], "--offload"),
+        ([PROMPT, "--device", "cpu", "--offload", "sequential"], "--offload"),
+        ([PROMPT, "--height", "0"], "--height"),
+        ([PROMPT, "--height", "100"], "multiples of 8"),
+        ([PROMPT, "--width", "130"], "multiples of 8"),
         ([PROMPT, "--model", "nowhere"], "model_index.json"),
         ([PROMPT, "--classifier", "nowhere.safetensors"], "nowhere.safetensors"),
         ([], "PROMPT"),
@@ -167,6 +174,13 @@ def test_evaluate(refused, arguments, says):
 def test_evaluate_own_prompts(refused, tmp_path, prompt):
     (tmp_path / "prompts.txt").write_text(f"a dog above a fox\n{prompt}\n" if prompt else "")
     refused("evaluate", "--out", "out", "--prompts", "prompts.txt")
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_device_that_is_not_there(refused, monkeypatch, device):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    assert device in refused("generate", PROMPT, "--device", device)
 
 
 def test_convert_and_emojiworld(refused, tmp_path):

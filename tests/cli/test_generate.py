@@ -93,6 +93,34 @@ def test_unknown_relation_beside_a_known_one_is_left_out_and_said(cli, tmp_path)
     assert trace["trace"]["labels"] == [["car above pig"]]
 
 
+def test_an_object_beyond_the_text_encoder_is_left_out_and_said(cli, tmp_path):
+    """EmojiWorld reads 32 tokens."""
+    prompt = "a dog above a car. " + "a balloon. " * 12 + "a fox above a pig"
+    result = cli("generate", prompt, "--steps", 2, "--out", tmp_path)
+    assert result.code == 0 and "Not steered: fox above pig. " in result.out and "32 tokens" in result.out
+    trace = json.loads((tmp_path / "trace.json").read_text())
+    assert trace["trace"]["labels"] == [["dog above car"]] and trace["trace"]["evaluations"][0] > 0
+    assert len(trace["left_out"]) == 1
+
+    result = cli("generate", prompt, "--triplet", "fox | above | pig", "--steps", 2, "--out", tmp_path)
+    assert result.code == 0 and "nothing was steered" in result.out
+    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "steered.png").read_bytes()
+
+
+def test_emojiworld_keeps_its_steps_and_guidance(cli, tmp_path):
+    assert cli("generate", "a dog and a fox", "--out", tmp_path).code == 0
+    trace = json.loads((tmp_path / "trace.json").read_text())
+    assert (trace["settings"]["steps"], trace["settings"]["guidance"]) == (20, 6.0)
+    assert trace["settings"]["dtype"] == "float32"
+
+
+def test_another_size(cli, tmp_path):
+    result = cli("generate", PROMPT, "--steps", 2, "--height", 64, "--width", 96, "--out", tmp_path)
+    assert result.code == 0 and pixels(tmp_path / "steered.png").shape == (64, 96, 3)
+    trace = json.loads((tmp_path / "trace.json").read_text())
+    assert (trace["settings"]["height"], trace["settings"]["width"]) == (64, 96)
+
+
 def test_old_pictures_are_replaced_and_other_files_kept(cli, tmp_path):
     (tmp_path / "plain.png").write_text("old")
     (tmp_path / "mine.txt").write_text("mine")

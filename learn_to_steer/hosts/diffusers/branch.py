@@ -37,9 +37,9 @@ class Branch(ABC):
     ) -> None:
         self.model, self.layers, self.family = model, layers, family
         with torch.inference_mode(False):
-            self.context, self.arguments = for_autograd(context), for_autograd(arguments)
-            self.shared: dict[str, Any] = for_autograd(shared or {})
+            self.arguments, self.shared = for_autograd(arguments), for_autograd(shared or {})
             turns = for_autograd(schedule.timesteps)
+        self.context = context
         self.timestep_of = {step: turns[turn] for turn, step in schedule.steps.items()}
         self.dtype, self.device = context.dtype, context.device
         self.autocast = Autocast(context.device)

@@ -148,11 +148,10 @@ class Run(ABC):
                 f"Expected prompt_embeds of {self.text_length} tokens, as the prompt itself is encoded to, got "
                 f"{given['prompt_embeds'].shape[1]}; encode it to that length, or leave them out."
             )
-        # Given states are repeated already, see `given_states`.
-        prompts, each = (self.prompts, 1) if given else (self.prompts[:: self.each], self.each)
-        negatives = self.negatives[:: self.each // each] if self.negatives is not None else None
+        each = 1 if given else self.each  # given states are repeated already
+        negatives = self.negatives[::each] if self.negatives is not None else None
         with torch.no_grad():
-            return self.encode(prompts, negatives, each, given)
+            return self.encode(self.prompts[::each], negatives, each, given)
 
     @abstractmethod
     def encode(

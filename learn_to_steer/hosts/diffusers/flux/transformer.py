@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from diffusers.models import embeddings
+from diffusers.models.attention_processor import Attention
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -114,13 +115,14 @@ def _listen(
     handles: list[torch.utils.hooks.RemovableHandle],
 ) -> None:
     seen: dict[str, Any] = {}
+    heads_first = isinstance(attention, Attention)  # before diffusers had an attention of Flux's own
 
     def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         seen["rope"] = kwargs.get("image_rotary_emb", args[3] if len(args) > 3 else None)
 
     def take(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
         def hook(module: nn.Module, args: Any, output: Tensor) -> None:
-            seen[name] = output  # (B, tokens, heads, d)
+            seen[name] = output if heads_first else rearrange(output, "b n heads d -> b heads n d")
             if "query" not in seen or "key" not in seen:
                 return
             query, key, rope = seen.pop("query"), seen.pop("key"), seen.pop("rope")
@@ -130,14 +132,13 @@ def _listen(
 
         def map_of(query: Tensor, key: Tensor, rope: Any) -> None:
             if layer.stage == "single":  # one sequence, text first
-                query, key = query[:, text:], key[:, :text]
-            query, key = (rearrange(x, "b n heads d -> b heads n d") for x in (query, key))
+                query, key = query[:, :, text:], key[:, :, :text]
             if rope is not None:
                 cos, sin = rope  # (T + N, d) each
                 query = _rotated(query, cos[text:], sin[text:])
                 key = _rotated(key, cos[:text], sin[:text])
             with torch.autocast(query.device.type, enabled=False):
-                recorder.record(layer, query, key, attention.head_dim**-0.5, *grid)
+                recorder.record(layer, query, key, query.shape[-1] ** -0.5, *grid)
 
         return hook
 
