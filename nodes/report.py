@@ -16,9 +16,7 @@ from ..learn_to_steer.pictures import Panel, report_figure
 from .pictures import pictures_of, to_images
 from .types import CATEGORY, SPEAKS, TRACE
 
-NO_TRACE = (
-    "no trace came. Connect that of Apply Relation Steering, or of a steering sampler, and see that the node is not bypassed."
-)
+NO_TRACE = "no trace came. Connect that of Apply Relation Steering, or of a steering sampler, and see that the node is not bypassed."
 
 
 class SteeringReport(io.ComfyNode):

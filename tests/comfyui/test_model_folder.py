@@ -54,7 +54,9 @@ def test_a_folder_that_is_gone_again(topic, tmp_path, node):
     schema = node.classes["LoadRelationClassifier"].define_schema()
     assert schema.inputs[0].options == names
     assert node("LoadRelationClassifier", classifier_name="emojiworld-symmetric.safetensors")[0] is not None
-    assert node.classes["LoadRelationClassifier"].fingerprint_inputs("sub/mine.safetensors").endswith("missing")
+    assert (
+        node.classes["LoadRelationClassifier"].fingerprint_inputs("sub/mine.safetensors").endswith("missing")
+    )
     assert (tmp_path / "models" / "relation_classifiers").is_dir()  # and made anew
 
 

@@ -80,7 +80,10 @@ def test_report_of_a_plain_run(node, world):
         pictures = world.vae.decode(stock(world))
     _, log = steered(node, world, options=options(node, strength=0.0))
     sheets, text, data = node("SteeringReport", trace=log, image=pictures)
-    assert text == "picture 1: Not steered: Steering is switched off: the strength is 0." and sheets.shape[0] == 1
+    assert (
+        text == "picture 1: Not steered: Steering is switched off: the strength is 0."
+        and sheets.shape[0] == 1
+    )
     assert json.loads(data)["runs"] == [] and "records" not in json.loads(data)
 
 

@@ -37,7 +37,9 @@ def test_widgets_that_the_hosts_nodes_have_bear_their_names(schemas):
         assert set(getattr(host_nodes, theirs).INPUT_TYPES()["required"]) <= names
     words = json.loads((ROOT / "locales" / "de" / "nodeDefs.json").read_text())
     for schema in words.values():
-        assert not any(" " in v["name"] and v["name"].replace(" ", "_") == k for k, v in schema["inputs"].items())
+        assert not any(
+            " " in v["name"] and v["name"].replace(" ", "_") == k for k, v in schema["inputs"].items()
+        )
 
 
 def test_help_pages_begin_with_what_the_node_says(schemas):
@@ -88,7 +90,11 @@ def test_every_file_that_a_text_names_is_published():
     tracked = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
-    pages = [*(ROOT / "web").rglob("*.md"), *(ROOT / "locales").rglob("*.json"), *(ROOT / "nodes").glob("*.py")]
+    pages = [
+        *(ROOT / "web").rglob("*.md"),
+        *(ROOT / "locales").rglob("*.json"),
+        *(ROOT / "nodes").glob("*.py"),
+    ]
     named = {n for page in pages for n in re.findall(r"docs/[a-z_]+\.md", page.read_text())}
     assert "docs/samplers.md" in named
     for name in named:

@@ -13,7 +13,12 @@ def _applied(node, world, *steps, model=None):
     """Apply Relation Steering once for each of these inputs, one after the other: (model, their logs)."""
     model, logs = model or world.model, []
     for inputs in steps:
-        given = {"relations": world.relations, "classifier": world.classifier, "options": PLAN(node), **inputs}
+        given = {
+            "relations": world.relations,
+            "classifier": world.classifier,
+            "options": PLAN(node),
+            **inputs,
+        }
         model, log = node("ApplyRelationSteering", model=model, **given)
         logs.append(log)
     return model, logs
@@ -58,7 +63,9 @@ def test_different_steerings_take_turns(node, world, sampler, kind):
     above = _by_hand(node, world, "dog | above | teddy bear")
     more = {"relations": above}
     if kind == "another classifier":
-        (more["classifier"], _) = node("LoadRelationClassifier", classifier_name="none: compare centres of attention")
+        (more["classifier"], _) = node(
+            "LoadRelationClassifier", classifier_name="none: compare centres of attention"
+        )
     else:
         more["options"] = PLAN(node, step_size=0.1)
     model, (_, log) = _applied(node, world, {}, more)
@@ -79,7 +86,9 @@ def test_two_prompts_are_each_steered_where_they_stand(node, world):
     # With one of them alone, the other is left alone, and that is said.
     stock(world, model=model)
     run = log.runs[-1]
-    assert {r.label for t in run.traces for r in t.records} == {RIGHT} and "a frog above a car" in run.notes[0]
+    assert {r.label for t in run.traces for r in t.records} == {RIGHT} and "a frog above a car" in run.notes[
+        0
+    ]
 
 
 def test_switched_off_after_steering_is_the_first_alone(node, world):
@@ -100,7 +109,9 @@ def test_the_models_on_the_way_stay_as_they_are(node, world):
     first, _ = _applied(node, world, {})
     before = stock(world, model=first)
     steer = import_module(f"{PACK}.learn_to_steer.hosts.comfyui.steer")
-    second, _ = _applied(node, world, {"relations": _by_hand(node, world, "dog | above | teddy bear")}, model=first)
+    second, _ = _applied(
+        node, world, {"relations": _by_hand(node, world, "dog | above | teddy bear")}, model=first
+    )
     assert torch.equal(stock(world, model=first), before)
     assert len(steer.chain_of(first).steerings) == 1 and not steer.chain_of(world.model).steerings
     assert not steer.chain_of(steer.without_steering(second)).steerings

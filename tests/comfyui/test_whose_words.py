@@ -114,7 +114,7 @@ def test_a_steering_sampler_refuses_the_other_prompt_at_its_door(node, world):
 
 @pytest.mark.parametrize(("order", "shift"), [("first", 0), ("second", 32), ("third", 64)])
 def test_positions_move_with_the_text(node, world, order, shift):
-    """"a dog to the right of a teddy bear": the dog is the second word, so token 2 behind the beginning."""
+    """ "a dog to the right of a teddy bear": the dog is the second word, so token 2 behind the beginning."""
     owner = import_module(f"{PACK}.learn_to_steer.hosts.comfyui.prompt.owner")
     other = _encode(world, "a cat")
     if order == "third":

@@ -27,7 +27,8 @@ def words_of(schema) -> dict:
         "description": schema.description,
         "inputs": {i.id: {"name": i.display_name or i.id, "tooltip": i.tooltip} for i in schema.inputs or []},
         "outputs": {
-            str(k): {"name": o.display_name or o.id, "tooltip": o.tooltip} for k, o in enumerate(schema.outputs or [])
+            str(k): {"name": o.display_name or o.id, "tooltip": o.tooltip}
+            for k, o in enumerate(schema.outputs or [])
         },
     }
 

@@ -78,7 +78,9 @@ class _Capturing(comfy.samplers.Sampler):
             conds = model_wrap.conds["positive"]
             if (sentence := why_not_owned(relations, conds)) is not None:
                 raise SteeringError(sentence)
-            now = [(entry, places(relations, entry.get("cross_attn"))) for entry in holding_now(conds, timestep)]
+            now = [
+                (entry, places(relations, entry.get("cross_attn"))) for entry in holding_now(conds, timestep)
+            ]
             entry, begins = next(((e, at) for e, at in now if at), (None, ()))
             if entry is None:
                 raise SteeringError(

@@ -24,7 +24,11 @@ def record_of(guider: Any, noise: Tensor, sampler: Any, sigmas: Tensor, watched:
     """The record of a run that begins. noise (B, ..., h, w), sigmas (n + 1,)."""
     prompt, node = executing()
     function = getattr(sampler, "sampler_function", sampler)
-    name = getattr(function, "__name__", type(function).__name__).removeprefix("sample_").removesuffix("_function")
+    name = (
+        getattr(function, "__name__", type(function).__name__)
+        .removeprefix("sample_")
+        .removesuffix("_function")
+    )
     latents = getattr(getattr(guider, "model_patcher", None), "model", None)
     wide = getattr(getattr(latents, "latent_format", None), "spacial_downscale_ratio", None)
     levels = [float(s) for s in sigmas]

@@ -41,7 +41,10 @@ class Graph:
     def signature(self, node: str) -> str:
         """A digest of a node and everything it comes from: equal ones are given the same."""
         behind = {number: dict(self._nodes[number]) for number in sorted(_behind(self._nodes, [node, 0]))}
-        told = {number: {"class_type": n.get("class_type"), "inputs": n.get("inputs")} for number, n in behind.items()}
+        told = {
+            number: {"class_type": n.get("class_type"), "inputs": n.get("inputs")}
+            for number, n in behind.items()
+        }
         return hashlib.sha256(json.dumps([node, told], sort_keys=True, default=str).encode()).hexdigest()
 
 

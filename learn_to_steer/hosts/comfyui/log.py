@@ -51,7 +51,9 @@ class SampledRun:
         unit = "pixels" if self.pixels else "in the latent"
         seed = f"seed {self.seed}, " if self.seed is not None else ""
         steps = f"{self.steps} step" + ("" if self.steps == 1 else "s")
-        return f"{seed}{width} x {height} {unit}, {self.sampler}, {steps}" + (", only read" if self.watched else "")
+        return f"{seed}{width} x {height} {unit}, {self.sampler}, {steps}" + (
+            ", only read" if self.watched else ""
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists, ready for JSON."""
@@ -104,7 +106,9 @@ class SteeringLog:
         Runs of other executions count only where their sampler was given the same, and so was taken from the cache.
         """
         for run in self.runs:
-            if run.prompt is None:  # a sampler in a thread of its own: it belongs to the first report after it
+            if (
+                run.prompt is None
+            ):  # a sampler in a thread of its own: it belongs to the first report after it
                 run.prompt = prompt
         if self.of_latents:
             before = prompt is not None and any(run.prompt != prompt for run in self.runs)
@@ -134,9 +138,7 @@ _NONE = (
     "No sampler ran with the steered model this time: what it made came from the cache, so what steering did is not known "
     "here; change the seed to sample anew."
 )
-_NOT_USED = (
-    "The sampler of these pictures was not given the steered model: connect the MODEL of Apply Relation Steering to it."
-)
+_NOT_USED = "The sampler of these pictures was not given the steered model: connect the MODEL of Apply Relation Steering to it."
 
 
 def merged(traces: Sequence[SteeringTrace]) -> SteeringTrace | None:

@@ -221,9 +221,7 @@ class SteeringRun:
             given = dict(zip(("denoise_mask", "model_options", "seed"), args, strict=False)) | kwargs
             branch = ConditionalBranch(model, base, entry, latent, timestep, scale, given, self.located)
             evaluate = self._attended(
-                evaluator(
-                    branch, steering.objective, self.wanted.targets, weights.to(x.device), info
-                ),
+                evaluator(branch, steering.objective, self.wanted.targets, weights.to(x.device), info),
                 step,
             )
             model_input = latent * scale

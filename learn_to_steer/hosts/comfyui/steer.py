@@ -32,7 +32,9 @@ from .run import Steering, SteeringRun, targets_of
 
 _KEY = "learn_to_steer"
 
-WAY_OUT = ', or choose "none: compare centres of attention" in Load Relation Classifier, which fits any model.'
+WAY_OUT = (
+    ', or choose "none: compare centres of attention" in Load Relation Classifier, which fits any model.'
+)
 """Behind the refusal of a classifier."""
 
 
@@ -66,7 +68,11 @@ def steered_model(model: Any, steering: Steering) -> Any:
     for sentence in left_out(steering):
         steering.log.reason(sentence)
     if not steers(steering):
-        return _carrying(model, Chain(before.steerings, (*before.logs, steering.log))) if before.steerings else model
+        return (
+            _carrying(model, Chain(before.steerings, (*before.logs, steering.log)))
+            if before.steerings
+            else model
+        )
     check_fit(model, objective, plan)
     if plan.layers is not None:
         steering = replace(steering, objective=objective.reading(plan.layers))
@@ -91,7 +97,7 @@ def left_out(steering: Steering) -> list[str]:
     names = getattr(getattr(objective, "card", None), "relations", None)
     known = f"it knows {', '.join(names)}" if names is not None else "no classifier is loaded"
     return [
-        f'"{t.subject} {t.relation} {t.object}" is not steered: the classifier does not know this relation ({known}).'
+        f'"{t.subject} {t.relation} {t.object}": the classifier does not know this relation ({known}).'
         for t in relations.triplets
         if not knows(objective, t.relation.value)
     ]
@@ -115,7 +121,11 @@ def _with(steerings: tuple[Steering, ...], more: Steering) -> tuple[Steering, ..
     """The steerings and one more, joined to one of the same prompt, classifier and plan."""
     for at, one in enumerate(steerings):
         same = one.objective is more.objective and one.plan == more.plan and one.rows is more.rows is None
-        if same and one.mode == more.mode and (relations := joined(one.relations, more.relations)) is not None:
+        if (
+            same
+            and one.mode == more.mode
+            and (relations := joined(one.relations, more.relations)) is not None
+        ):
             return (*steerings[:at], replace(one, relations=relations), *steerings[at + 1 :])
     return (*steerings, more)
 

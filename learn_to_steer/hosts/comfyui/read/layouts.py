@@ -112,7 +112,9 @@ def blocks_of(network: Any) -> list[LocatedLayer]:
     for stage, attribute, block_type in layout.stages:
         try:
             for i, block in enumerate(getattr(network, attribute)):
-                layer = AttentionLayer(f"{stage}.{i}", stage, len(found), int(attrgetter(layout.heads)(block)))
+                layer = AttentionLayer(
+                    f"{stage}.{i}", stage, len(found), int(attrgetter(layout.heads)(block))
+                )
                 found.append(LocatedLayer(layer, (block_type, i, 0)))
         except AttributeError as error:
             raise SteeringError(
