@@ -1,6 +1,6 @@
 """A report tells of the runs that made its pictures, all of them and no others, and of what was not steered and why.
 
-The host's own context says which execution and which node is at work, as when a graph runs; the graphs are in its API format.
+The host's own context says which execution and which node is at work, as when a graph runs; graphs are in its API format.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Graph:
 
     def report(self, prompt, number, nodes, picture=PICTURE):
         """(lines, data) of a report in this execution."""
-        from comfy_api.latest._io import HiddenHolder, Hidden
+        from comfy_api.latest._io import Hidden, HiddenHolder
 
         kind = self.node.classes["SteeringReport"]
         hidden = HiddenHolder.from_dict({Hidden.unique_id: number, Hidden.prompt: nodes})

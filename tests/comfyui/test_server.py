@@ -319,8 +319,8 @@ def test_a_hundred_prompts_leave_no_memory_behind(server):
 
 
 def _small(steered: bool = True, trace: bool = True, seed: int = 4, second: int | None = None) -> dict:
-    """EmojiWorld, steered by Apply Relation Steering and the host's KSampler, a report and no other output. trace: else Apply
-    is bypassed as the page does it. second: the seed of a second pass."""
+    """EmojiWorld, steered by Apply Relation Steering and the host's KSampler, a report and no other output. trace: else
+    Apply is bypassed as the page does it. second: the seed of a second pass."""
     link = ["6", 0] if steered else ["1", 0]
     graph: dict = {
         "1": ("LearnToSteer_LoadEmojiWorld", {}),

@@ -1,8 +1,8 @@
 """Whose words is a conditioning made of? Told by its text states, never by its length.
 
-A relation belongs to the text states that its prompt was encoded to. Each token's state is known by a digest. A conditioning
-carries the prompt where these states stand in it, one behind the other: areas, masks, timestep ranges and ControlNet
-leave them as they are, a concatenation shifts them, an average or zeros replace them.
+A relation belongs to the text states that its prompt was encoded to. Each token's state is known by a digest. A
+conditioning carries the prompt where these states stand in it, one behind the other: areas, masks, timestep ranges and
+ControlNet leave them as they are, a concatenation shifts them, an average or zeros replace them.
 """
 
 from __future__ import annotations

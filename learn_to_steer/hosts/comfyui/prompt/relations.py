@@ -22,8 +22,8 @@ class PromptRelations:
 
     text: the prompt as given. triplets: its relations, steered or not. positions: for the span of each noun, its token
     positions along the context (in Stable Diffusion 3 in both encoders' parts of it). length: text tokens of the context.
-    mark: names this prompt in a conditioning. states: digests of the text states it was encoded to, token by token, for each
-    entry of its conditioning (`owner.py`); none: no conditioning is known to be its own.
+    mark: names this prompt in a conditioning. states: digests of the text states it was encoded to, token by token, for
+    each entry of its conditioning (`owner.py`); none: no conditioning is known to be its own.
     """
 
     text: str

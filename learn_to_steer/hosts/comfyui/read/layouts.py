@@ -23,12 +23,13 @@ from .located import LocatedLayer
 class Layout:
     """One class of network.
 
-    network: the host's class, by its name below `comfy.ldm`; it is not imported. stages: for each run of blocks, our name of the stage, the attribute with the blocks and the
-    host's `block_type` of them. heads: attribute of a block with its number of heads. before: tokens of no word in front of
-    the text. multiple: text and image are each filled up to a multiple of it. references: pictures to go by stand
-    after the image (where not, they are refused). padded_in_front: the host fills a short text up at its beginning.
-    wrapped: the network calls the host's `DIFFUSION_MODEL` wrappers. replaceable: its blocks may be replaced
-    through the host's `patches_replace["dit"]` while gradients are taken.
+    network: the host's class, by its name below `comfy.ldm`; it is not imported. stages: for each run of blocks, our
+    name of the stage, the attribute with the blocks and the host's `block_type` of them. heads: attribute of a block
+    with its number of heads. before: tokens of no word in front of the text. multiple: text and image are each filled
+    up to a multiple of it. references: pictures to go by stand after the image (where not, they are refused).
+    padded_in_front: the host fills a short text up at its beginning. wrapped: the network calls the host's
+    `DIFFUSION_MODEL` wrappers. replaceable: its blocks may be replaced through the host's `patches_replace["dit"]`
+    while gradients are taken.
     """
 
     network: str
