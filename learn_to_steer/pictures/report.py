@@ -61,9 +61,9 @@ def report_figure(
     """One sheet about one prompt: its pictures side by side, below each where the model attends, and beside
     them a plot of what steering did.
 
-    lines: short statements under the title. panels: pictures of any shape. records: of one image, in order of
-    time; none: no plot. reached, stop_loss: thresholds of the plan, drawn dashed. heat_title: stands over the heat
-    maps. runs: instead of records, those of several runs of a sampler, each with a title.
+    lines: short statements under the title. panels: pictures of any shape. records: of one image, in order of time;
+    none: no plot. reached, stop_loss: thresholds of the plan, drawn dashed. heat_title: stands over the heat maps.
+    runs: instead of records, those of several runs of a sampler, each with a title.
     """
     plotted = [(title, of_run) for title, of_run in runs if of_run][:PLOTS]
     if records:
@@ -112,12 +112,12 @@ def report_figure(
             sheet.picture(tile, left, y)
             label = wrapped(name, 14, heat_edge, 1)[0]
             sheet.text(left + tile.width / 2, y + tile_height + 6, label, 14, align="center")
-    beside: float = top
+    below: float = top
     for row, high in zip(rows, heights, strict=True):
         for k, (name, of_run) in enumerate(row):
             x = width - MARGIN - right_part + k * (WIDTH + GAP)
-            plot_records(sheet, of_run, reached, stop_loss, x, beside, WIDTH, high, name)
-        beside += high + GAP
+            plot_records(sheet, of_run, reached, stop_loss, x, below, WIDTH, high, name)
+        below += high + GAP
     return sheet.image()
 
 

@@ -2,19 +2,21 @@
 
     pip install playwright pillow
     python tests/comfyui/browser.py http://127.0.0.1:8188 --out FOLDER [--chromium FILE] [--sheet docs/graphs.jpg]
-        [--thumbnails]
+        [--thumbnails] [--nodes2]
 
 Needs a running ComfyUI with the pack in custom_nodes, and a Chromium. For each graph: nodes that the page does not know,
 what the browser's console complained about, what the nodes say after a run and which of them show pictures; a screenshot
 before and, where it was queued, after; with --sheet the last of each on one picture; with --thumbnails the pictures that
-the template browser shows, made of what each graph saved, or of the graph where it was not run. Exit code 1 where a graph
-does not open cleanly or a queued one does not finish.
+the template browser shows, made of what each graph saved, or, where it was not run, a card that says whose model it wants;
+with --nodes2 in the host's Nodes 2.0 instead of the classic canvas. Exit code 1 where a graph does not open cleanly, its
+nodes cover one another, a queued one does not finish, or a node that speaks shows no text.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,18 @@ READY = "() => !!window.app?.graph && !!window.LiteGraph?.registered_node_types?
 UNKNOWN = """() => window.app.graph._nodes
     .filter(n => !LiteGraph.registered_node_types[n.type]).map(n => n.type)"""
 SAID = """() => Object.fromEntries(window.app.graph._nodes
-    .map(n => [n.type, n.widgets?.find(w => w.name == 'lts_said')?.value]).filter(([, text]) => text))"""
+    .map(n => [n.type, n.widgets?.find(w => w.name == 'said')?.value]).filter(([, text]) => text))"""
+COVERED = """() => {
+    const scale = window.app.canvas.ds.scale;
+    const boxes = window.app.graph._nodes.map(n => {
+        const seen = document.querySelector(`[data-node-id="${n.id}"]`)?.getBoundingClientRect();
+        const [width, height] = seen ? [seen.width / scale, seen.height / scale - 30] : n.size;
+        return {name: `${n.id} ${n.type}`, x: n.pos[0], y: n.pos[1] - 30, right: n.pos[0] + width, low: n.pos[1] + height};
+    });
+    return boxes.flatMap((a, i) => boxes.slice(0, i)
+        .filter(b => a.x < b.right && b.x < a.right && a.y < b.low && b.y < a.low).map(b => `${a.name} / ${b.name}`));
+}"""
+SPEAKING = ("LearnToSteer_RelationPrompt", "LearnToSteer_ClassifyRelation", "LearnToSteer_SteeringReport")
 PICTURES = "() => window.app.graph._nodes.filter(n => n.imgs?.length).map(n => n.type)"
 SAVED = """() => window.app.graph._nodes.filter(n => n.type == 'SaveImage' && n.imgs?.length)
     .map(n => [n.widgets[0].value, n.imgs.map(i => i.src)])"""
@@ -55,6 +68,7 @@ def main() -> int:
     parser.add_argument("--chromium", help="path of the browser; else the one playwright installed")
     parser.add_argument("--sheet", type=Path, help="write all graphs on one picture here")
     parser.add_argument("--thumbnails", action="store_true", help="write workflows/*.jpg")
+    parser.add_argument("--nodes2", action="store_true", help="draw the nodes in the host's Nodes 2.0")
     parser.add_argument("--patience", type=float, default=300, help="seconds to wait for the page and a run")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -83,6 +97,9 @@ def main() -> int:
         page.goto(arguments.server)
         page.wait_for_function(READY, polling=1000)
         page.wait_for_timeout(5000)
+        page.evaluate(
+            "on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)", arguments.nodes2
+        )
         print("the empty page's own complaints:", sorted(set(complaints)) or "none")
         for file in sorted(WORKFLOWS.glob("*.json")):
             complaints.clear()
@@ -92,24 +109,28 @@ def main() -> int:
             page.wait_for_timeout(1500)
             page.screenshot(path=arguments.out / f"{file.stem}.png")
             report: dict[str, Any] = {"nodes": page.evaluate("() => window.app.graph._nodes.length")}
-            report |= {"unknown": unknown, "complaints": list(complaints)}
+            report |= {"unknown": unknown, "complaints": list(complaints), "covered": page.evaluate(COVERED)}
             if not file.stem.startswith(NEEDS_DOWNLOAD):
                 report |= run(page, arguments.patience)
+                report["covered"] += page.evaluate(COVERED)
+                kinds = page.evaluate("() => window.app.graph._nodes.map(n => n.type)")
+                report["silent"] = [k for k in set(kinds) & set(SPEAKING) if not report["said"].get(k)]
                 page.evaluate(FIT)
                 page.wait_for_timeout(1500)
                 page.screenshot(path=arguments.out / f"{file.stem}-done.png")
             if arguments.thumbnails:
-                thumbnail(page, arguments.out / f"{file.stem}.png").save(file.with_suffix(".jpg"), quality=88)
+                thumbnail(page, file).save(file.with_suffix(".jpg"), quality=88)
             print(file.stem, report, flush=True)
-            failed |= bool(unknown or complaints or report.get("status", "success") != "success")
+            failed |= bool(unknown or complaints or report["covered"] or report.get("silent"))
+            failed |= report.get("status", "success") != "success"
         browser.close()
     if arguments.sheet:
         sheet(arguments.out).save(arguments.sheet, quality=80)
     return int(failed)
 
 
-def thumbnail(page: Page, shot: Path, cell: int = 220) -> Image.Image:
-    """What the open graph saved, a strip for each Save Image node with its name; else the graph itself."""
+def thumbnail(page: Page, graph: Path, cell: int = 220) -> Image.Image:
+    """What the open graph saved, a strip for each Save Image node with its name; where it was not run, a card."""
     strips = []
     for name, sources in sorted(page.evaluate(SAVED), key=lambda saved: "steered" in saved[0]):
         pictures = [Image.open(io.BytesIO(page.request.get(source).body())) for source in sources]
@@ -122,8 +143,7 @@ def thumbnail(page: Page, shot: Path, cell: int = 220) -> Image.Image:
         ImageDraw.Draw(strip).text((6, 4), name, fill="black", font_size=15)
         strips.append(strip)
     if not strips:
-        with Image.open(shot) as view:
-            return view.convert("RGB").crop((60, 60, 2000, 1000)).resize((660, 320), Image.Resampling.LANCZOS)
+        return card(graph)
     beside = all(strip.width == cell for strip in strips)
     step = (cell, 0) if beside else (0, cell)
     size = (cell * len(strips), cell) if beside else (max(s.width for s in strips), cell * len(strips))
@@ -131,6 +151,26 @@ def thumbnail(page: Page, shot: Path, cell: int = 220) -> Image.Image:
     for i, strip in enumerate(strips):
         whole.paste(strip, (i * step[0], i * step[1]))
     return whole
+
+
+def card(graph: Path, width: int = 660, height: int = 330) -> Image.Image:
+    """A graph whose model is not here: what it is for, the prompt, and whose files it wants. No picture is made up."""
+    nodes = json.loads(graph.read_text())["nodes"]
+    prompt = next(n["widgets_values"][0] for n in nodes if n["type"] == "LearnToSteer_RelationPrompt")
+    loaders = ("CheckpointLoaderSimple", "UNETLoader")
+    file = next(n["widgets_values"][0] for n in nodes if n["type"] in loaders)
+    title = graph.stem.split("-", 1)[1].replace("-", " ").capitalize()
+    sheet = Image.new("RGB", (width, height), "#f8fafc")
+    draw = ImageDraw.Draw(sheet)
+    draw.rectangle((0, 0, 14, height), fill="#2563eb")
+    for y, text, size, colour in (
+        (52, title, 44, "#111827"),
+        (132, f"\u201c{prompt}\u201d", 23, "#1f2937"),
+        (216, f"wants your own {file}", 21, "#6b7280"),
+        (252, "no picture is shown: this model does not ship with the pack", 19, "#6b7280"),
+    ):
+        draw.text((48, y), text, fill=colour, font_size=size)
+    return sheet
 
 
 def sheet(folder: Path, columns: int = 2, width: int = 1000) -> Image.Image:

@@ -1,7 +1,6 @@
 """A report tells of the runs that made its pictures, all of them and no others, and of what was not steered and why.
 
-The host's own context says which execution and which node is at work, as when a graph runs; the graphs are in its API
-format.
+The host's own context says which execution and which node is at work, as when a graph runs; graphs are in its API format.
 """
 
 from __future__ import annotations
@@ -161,7 +160,7 @@ def test_only_where_needed_tells_of_both_runs(node, world):
 WHY = {
     "a relation the classifier does not know": (
         {"text": "a dog next to a teddy bear"}, {},
-        ['"dog next to teddy bear" is not steered', "does not know this relation", "left"]),
+        ['Not steered: "dog next to teddy bear"', "does not know this relation", "left"]),
     "no relation": ({"text": "a dog"}, {}, ["states no relation"]),
     "strength 0": ({}, {"strength": 0.0}, ["strength is 0"]),
     "no step of the plan": ({}, {"start": 0.3, "end": 0.3}, ["no step in this run"]),
@@ -193,7 +192,7 @@ def test_one_of_two_relations_is_not_steered_and_the_other_is(node, world):
     _, log = steered(node, world, positive=positive, relations=relations, steps=4)
     _, text, _ = node("SteeringReport", trace=log, image=PICTURE)
     assert "dog to the right of teddy bear: probability" in text
-    assert '"dog next to teddy bear" is not steered' in text
+    assert 'Not steered: "dog next to teddy bear": the classifier does not know this relation' in text
 
 
 def test_another_prompts_conditioning_is_told_in_the_report(graph, world):

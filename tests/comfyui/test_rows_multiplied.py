@@ -1,5 +1,5 @@
-"""Patches that give an attention more rows than there are pictures, as regional prompts do: the picture comes
-unsteered, and the run says why."""
+"""Patches that give an attention more rows than there are pictures, as regional prompts do: the picture comes unsteered,
+and the run says why."""
 
 from __future__ import annotations
 

@@ -329,3 +329,73 @@ def test_a_hundred_prompts_leave_no_memory_behind(server):
         sizes.append(psutil.Process(server.process).memory_info().rss)
     print("MiB after the 10th and the 100th:", sizes[9] // 2**20, sizes[99] // 2**20)
     assert sizes[99] <= 1.02 * sizes[9]
+
+
+def _small(steered: bool = True, trace: bool = True, seed: int = 4, second: int | None = None) -> dict:
+    """EmojiWorld, steered by Apply Relation Steering and the host's KSampler, a report and no other output. trace: else
+    Apply is bypassed as the page does it. second: the seed of a second pass."""
+    link = ["6", 0] if steered else ["1", 0]
+    graph: dict = {
+        "1": ("LearnToSteer_LoadEmojiWorld", {}),
+        "2": ("LearnToSteer_RelationPrompt", {"clip": ["1", 1], "text": PROMPT, "triplets": ""}),
+        "3": ("CLIPTextEncode", {"clip": ["1", 1], "text": ""}),
+        "4": ("LearnToSteer_LoadRelationClassifier", {"classifier_name": "emojiworld-symmetric.safetensors"}),
+        "5": ("EmptyLatentImage", {"width": 256, "height": 64, "batch_size": 1}),
+        "6": ("LearnToSteer_ApplyRelationSteering",
+              {"model": ["1", 0], "relations": ["2", 1], "classifier": ["4", 0]}),
+        "7": ("KSampler", {"model": link, "seed": seed, "steps": 6, "cfg": 6.0, "sampler_name": "euler",
+                           "scheduler": "simple", "positive": ["2", 0], "negative": ["3", 0],
+                           "latent_image": ["5", 0], "denoise": 1.0}),
+        "8": ("VAEDecode", {"samples": ["7", 0], "vae": ["1", 2]}),
+        "9": ("LearnToSteer_SteeringReport", {"image": ["8", 0], **({"trace": ["6", 1]} if trace else {})}),
+    }  # fmt: skip
+    if not trace:
+        del graph["6"]
+    if second is not None:
+        graph["10"] = (
+            "KSampler",
+            {**graph["7"][1], "seed": second, "latent_image": ["7", 0], "denoise": 0.6},
+        )
+        graph["8"][1]["samples"] = ["10", 0]
+    return {k: {"class_type": kind, "inputs": inputs} for k, (kind, inputs) in graph.items()}
+
+
+def _said(server, graph: dict) -> str:
+    history = server.queue(graph)
+    assert history["status"]["status_str"] == "success", history["status"]["messages"][-1]
+    return history["outputs"]["9"]["text"][0]
+
+
+def test_a_report_is_an_output_and_of_its_own_run(server):
+    """Nothing is connected behind the report. What it says follows what was queued, whatever the host has in its cache."""
+    first = _said(server, _small())
+    assert (
+        first.startswith("picture 1: seed 4, 256 x 64 pixels, euler, 6 steps") and "dog to the right" in first
+    )
+    again = _said(server, _small())
+    assert again.startswith(first) and "taken from the cache" in again
+    other = _said(
+        server, _small(seed=77, steered=False)
+    )  # the same Apply, from the cache, and the plain model
+    assert "seed 4" not in other and "not given the steered model" in other
+    both = _said(server, _small(second=5))
+    assert "run 1 of 2, seed 4" in both and "run 2 of 2, seed 5" in both
+    new = _said(server, _small(second=6))  # only the second pass is sampled anew
+    assert "run 1 of 2, seed 4" in new and "run 2 of 2, seed 6" in new and "taken from the cache" in new
+
+
+def test_a_bypassed_apply_is_a_sentence(server):
+    assert "Not steered: no trace came" in _said(server, _small(steered=False, trace=False))
+
+
+def test_a_relation_prompt_runs_alone(server):
+    graph = {
+        "1": {"class_type": "LearnToSteer_LoadEmojiWorld", "inputs": {}},
+        "2": {
+            "class_type": "LearnToSteer_RelationPrompt",
+            "inputs": {"clip": ["1", 1], "text": "a frog above a car"},
+        },
+    }
+    history = server.queue(graph)
+    assert history["status"]["status_str"] == "success"
+    assert history["outputs"]["2"]["text"] == ["frog | above | car"]

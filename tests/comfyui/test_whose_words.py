@@ -1,7 +1,7 @@
 """Whose words a conditioning is made of: told by its text states, through whatever a graph does to them.
 
-What is right is worked out by hand: a concatenation puts the second text's tokens behind the first's, EmojiWorld's
-chunks are 32 tokens long, and the plain picture is the stock sampler's.
+What is right is worked out by hand: a concatenation puts the second text's tokens behind the first's, EmojiWorld's chunks
+are 32 tokens long, and the plain picture is the stock sampler's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What happened in the runs of a steered model, and which of them made these pictures.
 
-A MODEL and its log live in the host's cache and outlast a prompt: another prompt may sample with the same model again,
-or not at all. So each run says which execution of which graph it belongs to, and a report asks for the runs of its own.
+A MODEL and its log live in the host's cache and outlast a prompt: another prompt may sample with the same model again, or
+not at all. So each run says which execution of which graph it belongs to, and a report asks for the runs of its own.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class SampledRun:
 
     prompt, node: the host's numbers of the execution and of the sampler's node, None where it does not say. watched: it
     was only read. size: width and height of the latent; pixels: how many pixels of the picture one of it is wide, None
-    where the host does not say. noise: the first and the last level. traces: of each steering that took part. notes:
-    what was not steered, and why, a sentence each.
+    where the host does not say. noise: the first and the last level. traces: of each steering that took part.
+    notes: what was not steered, and why, a sentence each.
     """
 
     prompt: str | None
@@ -138,7 +138,9 @@ _NONE = (
     "No sampler ran with the steered model this time: what it made came from the cache, so what steering did is not known "
     "here; change the seed to sample anew."
 )
-_NOT_USED = "The sampler of these pictures was not given the steered model: connect the MODEL of Apply Relation Steering to it."
+_NOT_USED = (
+    "The sampler of these pictures was not given the steered model: give it the MODEL of Apply Relation Steering."
+)
 
 
 def merged(traces: Sequence[SteeringTrace]) -> SteeringTrace | None:

@@ -18,13 +18,14 @@ def in_words(
 
     image: its place among `pictures` pictures. reasons: what is not steered in any run. remarks: on the runs as a whole.
     """
+    not_steered = [f"Not steered: {reason}" for reason in reasons]
     if not runs:
-        return [f"Not steered: {' '.join(reasons or remarks)}".removesuffix(": ")]
+        return not_steered or [f"Not steered: {' '.join(remarks)}".removesuffix(": ")]
     lines: list[str] = []
     for number, run in enumerate(runs, 1):
         name = f"run {number} of {len(runs)}, " if len(runs) > 1 else ""
         lines += [f"{name}{run.in_words()}", *_of_run(run, image, pictures)]
-    return [*lines, *remarks, *reasons]
+    return [*lines, *remarks, *not_steered]
 
 
 def _of_run(run: SampledRun, image: int, pictures: int) -> list[str]:

@@ -70,14 +70,12 @@ def why_not_owned(relations: PromptRelations, conds: Sequence[dict[str, Any]]) -
         return None
     if any(entry.get(MARK) == relations.mark for entry in conds):
         return (
-            f'Expected the conditioning of "{_short(relations.text)}" as its Relation Prompt gives it, got '
-            "one whose text was "
-            "changed on the way (averaged, zeroed out); connect it unchanged, or combine instead of averaging."
+            f'Expected the conditioning of "{_short(relations.text)}" as its Relation Prompt gives it, got one whose text '
+            "was changed on the way (averaged, zeroed out); connect it unchanged, or combine instead of averaging."
         )
     return (
-        f'Expected the conditioning of "{_short(relations.text)}", got that of another prompt; connect the '
-        "conditioning of the "
-        "same Relation Prompt node to the sampler's positive input."
+        f'Expected the conditioning of "{_short(relations.text)}", got that of another prompt; connect the conditioning of '
+        "the same Relation Prompt node to the sampler's positive input."
     )
 
 

@@ -97,7 +97,7 @@ def left_out(steering: Steering) -> list[str]:
     names = getattr(getattr(objective, "card", None), "relations", None)
     known = f"it knows {', '.join(names)}" if names is not None else "no classifier is loaded"
     return [
-        f'"{t.subject} {t.relation} {t.object}" is not steered: the classifier does not know this relation ({known}).'
+        f'"{t.subject} {t.relation} {t.object}": the classifier does not know this relation ({known}).'
         for t in relations.triplets
         if not knows(objective, t.relation.value)
     ]

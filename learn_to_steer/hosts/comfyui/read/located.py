@@ -48,6 +48,5 @@ def fit_rows(recorder: AttentionRecorder, rows: int) -> None:
     if rows != pictures:
         raise SteeringError(
             f"Expected attention over {pictures} picture{'' if pictures == 1 else 's'}, got {rows} rows; another node "
-            "repeats them (regional prompts, attention couple): steer without that node, or use the host's "
-            "own areas and masks."
+            "repeats them (regional prompts, attention couple): steer without that node, or use the host's areas and masks."
         )
