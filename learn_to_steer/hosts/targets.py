@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..attention import token_weights
 from ..errors import SteeringError
-from ..language import RelationTriplet
+from ..language import RelationTriplet, contradiction
 from ..objectives import Objective, RelationTarget
 
 
@@ -50,13 +50,14 @@ def batch_targets(
 
     positions(image, span) -> token positions of the noun at these characters of the image's prompt. length: T. A relation
     is left out, and the others are not, where the objective does not know it and where `positions` raises SteeringError
-    for one of its objects.
+    for one of its objects. Raises SteeringError for relations that cannot all hold in one picture.
     """
     targets: list[list[RelationTarget]] = []
     objects: list[list[str]] = []
     tokens: list[list[list[int]]] = []
     left_out: list[list[LeftOut]] = []
     for image, of_image in enumerate(triplets):
+        _refuse_contradictions(of_image)
         slots: dict[tuple[int, int], int] = {}
         words: list[str] = []
         found: list[list[int]] = []
@@ -84,6 +85,14 @@ def batch_targets(
         tokens.append(found)
         left_out.append(lost)
     return BatchTargets(targets, objects, token_weights(tokens, length), left_out)
+
+
+def _refuse_contradictions(triplets: Sequence[RelationTriplet]) -> None:
+    if ring := contradiction(triplets):
+        words = ", ".join(f'"{t.subject} {t.relation} {t.object}"' for t in ring)
+        raise SteeringError(
+            f"Expected relations of which all can be true, got {words}, which cannot all hold; take one out."
+        )
 
 
 def _check_knows(objective: Objective, relation: str) -> None:

@@ -1,5 +1,6 @@
 """Text only: which relations a prompt states, and where its words are. Nothing here needs torch."""
 
+from .consistency import contradiction
 from .markup import strip_weighting
 from .mentions import find_words
 from .parse import MAX_RELATIONS, Understanding, parse_relations, read_prompt, triplets_as_json
@@ -13,6 +14,7 @@ __all__ = [
     "Triplet",
     "Understanding",
     "canonical_relation",
+    "contradiction",
     "find_words",
     "parse_relations",
     "read_prompt",

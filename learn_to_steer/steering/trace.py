@@ -40,7 +40,8 @@ class SteeringTrace:
     """What happened. labels: per image, one label per wanted relation (none: the image is not steered).
 
     evaluations: per image, evaluations so far. gradients: those of them with a backward pass. forwards, backwards: passes
-    through the model, each over a batch. notes: sentences about the whole run, such as why it was left plain.
+    through the model, each over a batch. left_plain: the plan has no step in the run. notes: sentences about the whole
+    run, such as why it was left plain.
     """
 
     labels: list[list[str]]
@@ -50,6 +51,7 @@ class SteeringTrace:
     forwards: int = 0
     backwards: int = 0
     notes: list[str] = field(default_factory=list)
+    left_plain: bool = False
 
     def __post_init__(self) -> None:
         if not self.evaluations:

@@ -175,22 +175,31 @@ def classify(captured: CapturedAttention, objective: Objective) -> list[Relation
 def sample_where_needed(
     sample: Callable[[Any], Tensor], model: Any, steering: Steering, met_at: float
 ) -> Tensor:
-    """Sample plainly and look; where a relation is less probable than `met_at`, sample those images again, steered.
+    """Sample plainly and read the relations on the way; where one is less probable than `met_at`, sample those images
+    again, steered.
 
     sample: MODEL -> final latents (B, ...), the same noise each time. Images that are fine come out of the plain run, to
-    the bit. The log gets the trace of the look and, where there was one, that of the steered run.
+    the bit. What was not read - some samplers choose their own steps - or is no number does not count as met. The log gets
+    the trace of the reading and, where there was one, that of the steered run.
     """
     check_fit(model, steering.objective, steering.plan)
-    looking = steered_model(model, replace(steering, mode="watch"))
-    if looking is model:
+    watched = steered_model(model, replace(steering, mode="watch"))
+    if watched is model:
         return sample(model)
-    plain = sample(looking)
+    plain = sample(watched)
     seen = steering.log.latest
-    rows = tuple(
-        image
-        for image in range(plain.shape[0])
-        if seen is not None and any(r.probability < met_at for r in seen.last(image))
-    )
+    if seen is None or seen.left_plain:
+        return plain
+
+    def met(image: int) -> bool:
+        last = seen.last(image)
+        return bool(last) and all(r.probability >= met_at for r in last)
+
+    if not seen.records and steering.log.runs:
+        steering.log.runs[-1].note(
+            "The relations were not read at the plan's noise levels, so every picture is steered."
+        )
+    rows = tuple(image for image in range(plain.shape[0]) if not met(image))
     if not rows:
         return plain
     steered = sample(steered_model(model, replace(steering, rows=rows)))

@@ -172,10 +172,10 @@ class SteeringRun:
         steps, why = steered_steps(
             self.steering.plan, shares, self.sigmas, lowest_sigma(self.steering.objective)
         )
-        if self.steering.mode == "steer":
-            for sentence in (*self.steering.plan.warnings(), *([why] if why else [])):
-                self.record.note(sentence)
-                self.trace.notes.append(sentence)
+        for sentence in (*self.steering.plan.warnings(), *([why] if why else [])):
+            self.record.note(sentence)
+            self.trace.notes.append(sentence)
+        self.trace.left_plain = not steps
         self.loop = SteeringLoop(
             self.steering.plan, self.trace, steps, compute_dtype(self.guider.inner_model)
         )
@@ -221,18 +221,18 @@ class SteeringRun:
 
     def _planned(self, step: int) -> bool:
         if self.steering.mode == "watch":
-            return step == self._step_to_look_at()
+            return step == self._step_to_watch()
         if self.deferred and step == self.total - 1:
             return False  # its last step ends before it could take a move
         return self.loop.active(step)
 
-    def _step_to_look_at(self) -> int:
-        """The last step at a noise level the classifier was trained for; the middle where it does not say."""
-        card = getattr(self.steering.objective, "card", None)
-        if card is None or card.sigmas is None:
+    def _step_to_watch(self) -> int | None:
+        """The last step at a noise level that the classifier was trained for, None where there is none; the middle where
+        it does not say."""
+        lowest = lowest_sigma(self.steering.objective)
+        if lowest is None:
             return self.total // 2
-        lowest = min(card.sigmas) * (1 - 1e-3)
-        return max((i for i in range(self.total) if self.sigmas[i] >= lowest), default=0)
+        return max((i for i in range(self.total) if self.sigmas[i] >= lowest * (1 - 1e-3)), default=None)
 
     def _change(
         self, model: Any, x: Tensor, sigma: Tensor, step: int, args: Sequence[Any], kwargs: dict[str, Any]
