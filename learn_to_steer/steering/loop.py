@@ -48,11 +48,11 @@ class SteeringLoop:
         self.plan, self.trace, self.compute = plan, trace, compute
         self.steps = frozenset(steps)
         self._images = [i for i, labels in enumerate(trace.labels) if labels]
-        self._held: dict[int, int] = {}  # image -> step at which its relations last held
+        self._held: dict[int, int] = {}  # image -> step since which its relations have held
+        self._observed: set[int] = set()  # images read off the sampler's own pass since the last call
         self._share: dict[int, float] = {}
         self._displacement: dict[int, Tensor] = {}
         self._left: set[int] = set()
-        self._observed = False
 
     def active(self, step: int) -> bool:
         """Whether anything can happen before this step."""
@@ -60,13 +60,10 @@ class SteeringLoop:
 
     def observe(self, reading: Reading, images: Sequence[int], step: int) -> None:
         """Take note of what the maps of the sampler's own pass at this step say; `steer` for the next step builds on it."""
-        self._observed = True
         holds = _reached(reading, self.plan)
+        self._observed.update(images)
         for image, held in zip(images, holds.tolist(), strict=True):
-            if held:
-                self._held[image] = step
-            else:
-                self._held.pop(image, None)
+            self._hold(image, step, held)
         notes = ["reached" if held else "watched" for held in holds.tolist()]
         self._note(reading, list(images), step, -1, torch.zeros(len(images), 3), notes)
 
@@ -99,29 +96,42 @@ class SteeringLoop:
                 current[pending] += change
             for row, image in enumerate(pending):
                 last[image] = (float(losses[row]), change[row])
-                if notes[row] == "reached":
-                    self._held[image] = step
-                else:
-                    self._held.pop(image, None)
+                self._hold(image, step, notes[row] == "reached")
             pending = [i for i, note in zip(pending, notes, strict=True) if note in ("", TAKEN_BACK)]
         return current.to(latent.dtype) if moved_any else latent
 
     def _affordable(self, image: int) -> bool:
         return self.plan.budget is None or self.trace.evaluations[image] < self.plan.budget
 
+    def _hold(self, image: int, step: int, held: bool) -> None:
+        if held:
+            self._held.setdefault(image, step)
+        else:
+            self._held.pop(image, None)
+
     def _not_holding(self, pending: list[int], current: Tensor, evaluate: Evaluate, step: int) -> list[int]:
         """Those of the images that need a gradient. The others held when last read: for nothing, by the sampler's own
-        pass, or now, by an evaluation without one."""
-        held = [i for i in pending if i in self._held and self._affordable(i)]
-        if not held or self._observed:
-            return [i for i in pending if i not in self._held]
-        with torch.inference_mode(False), torch.no_grad():
-            reading = evaluate(current[held].clone(), tuple(held))
-        self.trace.forwards += 1
-        holds = _reached(reading, self.plan).tolist()
-        notes = ["reached" if still else "lost" for still in holds]
-        self._note(reading, held, step, 0, torch.zeros(len(held), 3), notes)
-        return [i for i in pending if i not in held or not holds[held.index(i)]]
+        pass, or by an evaluation without a gradient, which they have 1, 2, 4, 8 ... steps after they began to hold:
+        most losses come early."""
+        held = [i for i in pending if i in self._held]
+        due = [
+            i
+            for i in held
+            if i not in self._observed and _power_of_two(step - self._held[i]) and self._affordable(i)
+        ]
+        self._observed.clear()
+        lost: set[int] = set()
+        if due:
+            with torch.inference_mode(False), torch.no_grad():
+                reading = evaluate(current[due].clone(), tuple(due))
+            self.trace.forwards += 1
+            holds = _reached(reading, self.plan).tolist()
+            notes = ["reached" if still else "lost" for still in holds]
+            self._note(reading, due, step, 0, torch.zeros(len(due), 3), notes)
+            lost = {image for image, still in zip(due, holds, strict=True) if not still}
+            for image in lost:
+                self._hold(image, step, False)
+        return [i for i in pending if i not in held or i in lost]
 
     def _evaluated(
         self,
@@ -224,6 +234,10 @@ def watch(latent: Tensor, evaluate: Evaluate, trace: SteeringTrace, step: int) -
     trace.forwards += 1
     loop._note(reading, images, step, 0, torch.zeros(len(images), 3), ["watched"] * len(images))
     return reading
+
+
+def _power_of_two(number: int) -> bool:
+    return number > 0 and number & (number - 1) == 0
 
 
 def _reached(reading: Reading, plan: SteeringPlan) -> Tensor:
