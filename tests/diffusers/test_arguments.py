@@ -120,6 +120,16 @@ def test_text_states_of_ones_own(request, kind, each):
     assert moved.trace.records[0].probability != steered(pipe).trace.records[0].probability
 
 
+@pytest.mark.parametrize("each", [1, 2])
+def test_negative_text_states_alone(pipe, each):
+    states = {"negative_prompt_embeds": 2 * states_of(pipe, "pipe", ["a fox"])["prompt_embeds"]}
+    call = {**states, "num_images_per_prompt": each}
+    expected = plainly(pipe, generator=seeded(*range(3, 3 + each)), **call)
+    assert not torch.equal(expected[0], plainly(pipe)[0])
+    for changes in ({"objective": None}, {"plan": WATCHING}):
+        assert torch.allclose(steered(pipe, **call, **changes).images, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_callback_of_ones_own_is_called_too(request, kind):
     pipe, seen = request.getfixturevalue(kind), []

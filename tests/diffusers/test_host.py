@@ -375,6 +375,7 @@ def test_manual_triplets(pipe):
         ({"negative_prompt": ["a", "b"]}, "negative"),
         ({"prompt": []}, "prompt"),
         ({"num_images_per_prompt": 1.5}, "num_images_per_prompt"),
+        ({"num_images_per_prompt": -1}, "1 or more"),
     ],
 )
 def test_bad_input_is_refused(pipe, changes, match):

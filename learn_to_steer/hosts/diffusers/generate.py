@@ -139,6 +139,8 @@ def generate(
         raise SteeringError("Expected negative_prompt or negative_prompt_embeds, got both; give one of them.")
     understood = understood_triplets(prompts, triplets, single)
     each = _whole(pipe_arguments.pop("num_images_per_prompt", None) or 1, "num_images_per_prompt")
+    if each < 1:
+        raise SteeringError(f"Expected num_images_per_prompt to be 1 or more, got {each}; correct it.")
     prompts, understood = _repeated(prompts, each), _repeated(understood, each)
     seeds, generators = _randomness(seed, generators, len(prompts))
     run = run_of(

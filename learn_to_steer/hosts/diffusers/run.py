@@ -143,10 +143,11 @@ class Run(ABC):
                 "relations cannot be found in the text that the model attends to."
             )
         given = self.given_states
-        if given and given["prompt_embeds"].shape[1] != self.text_length:
+        states = given.get("prompt_embeds")
+        if states is not None and states.shape[1] != self.text_length:
             raise SteeringError(
                 f"Expected prompt_embeds of {self.text_length} tokens, as the prompt itself is encoded to, got "
-                f"{given['prompt_embeds'].shape[1]}; encode it to that length, or leave them out."
+                f"{states.shape[1]}; encode it to that length, or leave them out."
             )
         each = 1 if given else self.each  # given states are repeated already
         negatives = self.negatives[::each] if self.negatives is not None else None
@@ -162,8 +163,7 @@ class Run(ABC):
     @property
     def given_states(self) -> dict[str, Tensor]:
         """Text states that the caller gives instead of having the prompts encoded, one row per image."""
-        names = TEXT_STATES if self.extra.get("prompt_embeds") is not None else ()
-        states = {name: self.extra[name] for name in names if self.extra.get(name) is not None}
+        states = {name: self.extra[name] for name in TEXT_STATES if self.extra.get(name) is not None}
         return {name: state.repeat_interleave(self.each, 0) for name, state in states.items()}
 
     def unencoded(self) -> dict[str, Any]:
@@ -244,7 +244,8 @@ class Run(ABC):
             arguments = steering.first_arguments()
             extra = {k: v for k, v in extra.items() if k not in (*SECOND_TEXTS, *TEXT_STATES, "latents")}
         elif states := self.given_states:
-            arguments = {**states, "negative_prompt": self.negatives}
+            prompts = None if "prompt_embeds" in states else self.prompts
+            arguments = {"prompt": prompts, "negative_prompt": self.negatives, **states}
             extra = {k: v for k, v in extra.items() if k not in TEXT_STATES}
         else:
             arguments = {
