@@ -139,7 +139,8 @@ _NONE = (
     "here; change the seed to sample anew."
 )
 _NOT_USED = (
-    "The sampler of these pictures was not given the steered model: give it the MODEL of Apply Relation Steering."
+    "The sampler of these pictures was not given the steered model: connect the MODEL of Apply Relation Steering to that "
+    "sampler."
 )
 
 
