@@ -31,6 +31,8 @@ def record_of(guider: Any, noise: Tensor, sampler: Any, sigmas: Tensor, watched:
     )
     latents = getattr(getattr(guider, "model_patcher", None), "model", None)
     wide = getattr(getattr(latents, "latent_format", None), "spacial_downscale_ratio", None)
+    if wide is None and noise.shape[1] in (4, 16):
+        wide = 8  # hosts that do not say it yet (0.8): all of their models of so many channels that can be steered
     levels = [float(s) for s in sigmas]
     return SampledRun(
         prompt, node, name, max(0, len(levels) - 1), (levels[0], levels[-1]) if levels else (0.0, 0.0), None,

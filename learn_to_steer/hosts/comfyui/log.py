@@ -138,7 +138,10 @@ _NONE = (
     "No sampler ran with the steered model this time: what it made came from the cache, so what steering did is not known "
     "here; change the seed to sample anew."
 )
-_NOT_USED = "The sampler of these pictures was not given the steered model: give it the MODEL of Apply Relation Steering."
+_NOT_USED = (
+    "The sampler of these pictures was not given the steered model: connect the MODEL of Apply Relation Steering to that "
+    "sampler."
+)
 
 
 def merged(traces: Sequence[SteeringTrace]) -> SteeringTrace | None:

@@ -63,7 +63,9 @@ def _plain_rotation(wanted: bool) -> Iterator[None]:
     fused = sys.modules.get("comfy.ldm.flux.math") if wanted else None
     kernels = {name: getattr(fused, name) for name in stand_ins if hasattr(fused, name)}
     try:
-        for module in [m for name, m in sys.modules.items() if kernels and name.startswith("comfy.ldm.")]:
+        for module in [
+            m for name, m in sys.modules.items() if kernels and m and name.startswith("comfy.ldm.")
+        ]:
             for name, kernel in kernels.items():
                 if module.__dict__.get(name) is kernel:
                     replaced.append((module, name, kernel))

@@ -47,7 +47,7 @@ def _reader(network: Any) -> Any:
     raise SteeringError(
         "Expected a UNet (Stable Diffusion 1.x, 2.x, XL) or a transformer with joint attention (Stable Diffusion 3, Flux, "
         f"Flux.2, Chroma, Qwen-Image, Z-Image, Lumina 2, AuraFlow, OmniGen2), got {type(network).__name__}; models of this "
-        "kind cannot be steered by these nodes."
+        "kind cannot be steered by these nodes, give the sampler the plain model."
     )
 
 
