@@ -192,7 +192,7 @@ def _measure(said: Said, other: NounPhrase) -> str:
     if numeral and (other.head in kinds.UNITS or (not other.determiner and _MANY.fullmatch(first))):
         return f'"{said.word} {other.text}" is a measure'
     if numeral and len(other.words) > 1 and other.words[1].endswith("ing"):
-        return f'"{said.word} {first}" is a measure'
+        return f'"{said.word} {first}" is a measure'  # "children under nine playing chess"
     return ""
 
 
