@@ -50,11 +50,14 @@ class PlaceReader(Discourse):
             self.position_first = True
         elif not self.subjects:
             return end
-        elif self._beside_whole(i, signs):
+        elif not self.placed and self._beside_whole(i, signs):
             return end
         else:
             self.position_first = False
         subject = self.subjects[-1]
+        other = self._at(i - 1).noun
+        if self.placed and self.placed[0] is subject and other is not None and other is subject.attribute:
+            subject = other  # "a knight on the left facing a dragon on the right"
         facing = self.last_said.opposite if self.last_said else None
         if not self.placed and side and side is facing and self._at(i).word.startswith("to the "):
             # "a knife to the left of the plate and a spoon to the right"

@@ -167,8 +167,9 @@ class RelationReader(PlaceReader):
         touching = self._at(i - 1).noun is described
         if first.determiner in lex.POSSESSIVES and (body or (touching and main.head not in kinds.PEOPLE)):
             return described
-        if touching and described.head in kinds.ABSTRACT | kinds.EVENTS:
-            return described  # "hinting at a return from a journey on the water"
+        inner = described if touching else described.attribute
+        if inner and self._at(i - 1).noun is inner and inner.head in kinds.ABSTRACT | kinds.EVENTS:
+            return inner  # "hinting at a return from a journey on the water"
         if not touching:
             # "a station with a clock hanging above the platform", "a sofa with a cat lying under it"
             with_it = (
@@ -192,7 +193,11 @@ class RelationReader(PlaceReader):
         """Whether "his knees" are the subject's own: a bird on his hand sits on somebody else's."""
         if part.words[0].endswith("'s"):
             return False
-        if self.antecedent and self.antecedent[-1].head in kinds.PEOPLE and part.head in _PERCHES:
+        if (
+            self.antecedent
+            and self.antecedent[-1].head in kinds.PEOPLE | kinds.ANIMALS
+            and part.head in _PERCHES
+        ):
             return False
         if part.determiner in ("his", "her", "my", "your", "our"):
             return subject.head in kinds.PEOPLE or part.head not in _PERCHES

@@ -143,9 +143,9 @@ FRAMES = _words(
 # These are things as well; only "a painting of ..." opens a prompt.
 ARTWORKS = _words(
     """
-    painting drawing sketch illustration cartoon watercolor watercolour portrait artwork art doodle
-    engraving still close-up closeup depiction poster cover collage mural postcard wallpaper comic scene
-    setting diorama mosaic tapestry panorama
+    cutaway blueprint diagram painting drawing sketch illustration cartoon watercolor watercolour portrait
+    artwork art doodle engraving still close-up closeup depiction poster cover collage mural postcard
+    wallpaper comic scene setting diorama mosaic tapestry panorama
     """
 )
 PLACES = _words(

@@ -113,15 +113,15 @@ LIGHT = _words(
 # Signs on a surface: "a mug with a picture on it", "text on a shirt".
 PRINTS = _words(
     """
-    mural murals carving carvings mosaic fresco relief hieroglyphs rune runes dew dust frost goosebumps
-    sweat rash mold rust dirt picture pictures image images photo photos logo logos print prints pattern
-    patterns text texts letter letters lettering number numbers numeral word words writing calligraphy
-    inscription slogan emblem symbol symbols label labels tattoo tattoos drawing drawings design designs
-    motif motifs graphic graphics graffiti decal decals sticker stickers signature title titles caption
-    captions name names message messages quote date phrase phrases sentence monogram embroidery engraving
-    barcode watermark stripe stripes dots polka spots stain stains scratch scratches crack cracks texture
-    pixel pixels initials doodle doodles sketch illustration expression smile smirk grin frown look gaze
-    blush makeup lipstick tears freckles scar scars water-drops details detail
+    face faces mural murals carving carvings mosaic fresco relief hieroglyphs rune runes dew dust frost
+    goosebumps sweat rash mold rust dirt picture pictures image images photo photos logo logos print
+    prints pattern patterns text texts letter letters lettering number numbers numeral word words writing
+    calligraphy inscription slogan emblem symbol symbols label labels tattoo tattoos drawing drawings
+    design designs motif motifs graphic graphics graffiti decal decals sticker stickers signature title
+    titles caption captions name names message messages quote date phrase phrases sentence monogram
+    embroidery engraving barcode watermark stripe stripes dots polka spots stain stains scratch scratches
+    crack cracks texture pixel pixels initials doodle doodles sketch illustration expression smile smirk
+    grin frown look gaze blush makeup lipstick tears freckles scar scars water-drops details detail
     """
 )
 # Surfaces for prints and pictures; what is "on" them is not above them.
