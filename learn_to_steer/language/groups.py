@@ -125,6 +125,18 @@ class GroupReader:
             if i < 0 or len(phrases) == MAX_GROUP:
                 return phrases, starts, j
 
+    def _following(self, i: int) -> tuple[list[NounPhrase], int]:
+        """The subjects that follow their place, from i: "left of it is a cat, and a dog is above it" names one."""
+        phrases, starts, end = self._group(i, as_subject=True)
+        if len(phrases) > 1 and self._is_predicate(end):
+            return phrases[:-1], self._joint_before(starts[-1])
+        return phrases, end
+
+    def _joint_before(self, i: int) -> int:
+        while self._at(i - 1).kind in CONNECTORS:
+            i -= 1
+        return i
+
     def _next_in_list(self, i: int, phrases: list[NounPhrase], as_subject: bool) -> int:
         """Index of the next noun of the list whose joint stands at i, or -1 where the list has ended."""
         first = phrases[0]

@@ -37,7 +37,7 @@ class PlaceReader(Discourse):
         follows = not self.subjects or (self._starts_here(i) and (verb or self.position_first))
         side = relation_of_offset(*signs)
         if follows and self._at(j).kind is Kind.NOUN:
-            phrases, _, end = self._group(j, as_subject=True)
+            phrases, end = self._following(j)
             if label and phrases[0].only_adjectives and not phrases[0].determiner:
                 return end  # "the left one is red"
             self._remember(phrases)
