@@ -239,9 +239,14 @@ class RelationReader(PlaceReader):
         elif self.setting and word == "it":
             self._emit(subjects, said, [self.setting])
         elif self.antecedent or word in ("her", "him"):
-            known = (
-                self.shared if self.shared and word in ("it", "them") else self._meant(word, self.antecedent)
+            sideways = said[0].relation in (Relation.LEFT, Relation.RIGHT)
+            # "right of the sofa is a lamp, and a table is to its left", "a lamp is right of the sofa and a table to
+            # its left": the sofa's
+            opposite = sideways and self.last_said is not None and self.last_said.opposite is said[0].relation
+            same = (
+                self.shared or (self.reference if sideways else []) or (self.last_objects if opposite else [])
             )
+            known = same if same and word in ("it", "them") else self._meant(word, self.antecedent)
             meant = [n for n in known if n not in subjects and n.head not in lex.FRAMES | lex.ARTWORKS][-2:]
             self._emit(self.head or subjects, said, meant)
             self.shared = meant

@@ -32,7 +32,8 @@ KINDS = {
         a chef on a break; a city under lockdown; a dragon on the warpath; a woman under pressure; a man under arrest
         a project behind schedule; a team on a winning streak; a family on vacation; a house on the market
         a doctor on call; a girl under a spell; a boss under investigation; a plan under discussion
-        a ball next to green; a hotel near completion; a nation near collapse; a man beside himself with joy; a mother on the verge of tears
+        a ball next to green
+        a hotel near completion; a nation near collapse; a man beside himself with joy; a mother on the verge of tears
         a poem on loneliness; a lecture on biology; a tax on sugar; control over the weather; a man inside his mind
         a house under renovation; a note close to tears; a train on schedule; the meaning behind the painting
         an agent under cover; people on the left wing of politics; a girl on her phone; passengers on a plane
@@ -63,10 +64,12 @@ KINDS = {
     "titles and quoted text": """
         a scene from Ghost in the Shell; a cover of Bridge Over Troubled Water; a poster of Knights Under the Moon
         a book titled "The House on the Hill"; graffiti reading 'love under the stars'
-        a neon sign with the words "open on sundays"; "a long walk in town" above a lamp, neon letters, city lights a page that says: "a fox jumps over a dog"
+        a neon sign with the words "open on sundays"; "a long walk in town" above a lamp, neon letters, city lights
+        a page that says: "a fox jumps over a dog"
     """,
     "settings and sides": """
-        a car on the Golden Gate; a ship on the horizon; a bench on the corner; a car on the left side of the street; a shop on the left bank
+        a car on the Golden Gate
+        a ship on the horizon; a bench on the corner; a car on the left side of the street; a shop on the left bank
         a cabin on the edge of a lake; a picture on the wall; a castle on a hill; text above, image below
         a sunken ship at the bottom of the ocean; hair parted on the left; a shield raised to the right
         turn left, turn right; the left one is blue, the right one is green; swipe right; all that is left

@@ -288,7 +288,7 @@ TRANSITIVE = _words(
 IRREGULAR_PARTICIPLES = _words(
     """
     written drawn shown worn torn thrown blown grown sewn woven bound built hung strung slung spun stuck
-    swept lit cast hidden
+    swept lit cast hidden held made kept caught
     """
 )
 # Endings that make a modifier or a verb, and the nouns that merely end so.

@@ -142,8 +142,8 @@ TAGS = _words(
     """
     view views angle shot shots focus emphasis perspective style art artwork photography cinematography
     painting watercolor watercolour oil acrylic gouache ink pencil charcoal pastel pastels crayon render
-    rendering concept depth field bokeh closeup close-up look score rating quality masterpiece detail
-    details panorama vista overview aerial video footage cinematic bonus
+    rendering concept depth bokeh closeup close-up look score rating quality masterpiece detail details
+    panorama vista overview aerial footage cinematic
     """
 )
 UNITS = _words(
