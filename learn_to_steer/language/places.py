@@ -13,7 +13,7 @@ class PlaceReader(Discourse):
     """Reads "a cat on the left, a dog on the right" and "from left to right: a cat, a dog"."""
 
     def _order(self, i: int) -> int:
-        """ "from left to right: a cat, a dog and a bird", "a cat and a dog from left to right"."""
+        """ "from left to right: an owl, a fox and a bear", "a cat and a dog from left to right"."""
         relation = self.chunks[i].relation
         said = [Said(relation, "in a row")]
         j = self._skip(i + 1, Kind.SEPARATOR, Kind.VERB, Kind.EXISTS, Kind.ATTACH, Kind.PRONOUN)

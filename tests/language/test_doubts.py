@@ -69,7 +69,7 @@ KINDS = {
     """,
     "settings and sides": """
         a car on the Golden Gate
-        a ship on the horizon; a bench on the corner; a car on the left side of the street; a shop on the left bank
+        a sail on the horizon; a bench on the corner; a car on the left side of the street; a shop on the left bank
         a cabin on the edge of a lake; a picture on the wall; a castle on a hill; text above, image below
         a sunken ship at the bottom of the ocean; hair parted on the left; a shield raised to the right
         turn left, turn right; the left one is blue, the right one is green; swipe right; all that is left
