@@ -40,7 +40,7 @@ _VIEWERS = frozenset("camera lens viewer viewers".split())
 _DEVICES = frozenset("phone cellphone smartphone telephone laptop computer tablet radio microphone".split())
 _VEHICLES = frozenset("bus train plane airplane aeroplane subway tram metro flight".split())
 _SKY = frozenset("sky skies heavens horizon weather".split())
-_WEATHER = frozenset("rain snow wind breeze storm storms lightning sun air thunder snowfall rainfall".split())
+_WEATHER = frozenset("rain snow wind breeze storm storms lightning air thunder snowfall rainfall".split())
 _NOUNS_TOO = lex.NOUN_LIKE_ADJECTIVES | frozenset("square oval light dark round".split())
 _MANY = re.compile(r"\d{2,}")
 
@@ -95,7 +95,7 @@ def _picture(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
         return f'"{said.word} {other.text}" may be a print, a medium or a site'
     if said.word in _ON and subject.head in kinds.PRINTS:
         return f'"{subject.text}" may be printed on the thing'
-    if said.word in _ON and said.verb in kinds.PRINTING:
+    if said.word in _DOWN and said.verb in kinds.PRINTING:
         return f'"{said.verb} {said.word}" is no place above'
     return ""
 
@@ -122,7 +122,7 @@ def _manner(statement: Statement) -> str:
         return f'"{said.verb} {said.word}" is where somebody looks'
     if said.verb in kinds.LOOKING and said.relation in (Relation.LEFT, Relation.RIGHT):
         return f'"{said.verb} {said.word}" is where somebody looks'
-    if said.word in _ON and said.verb in kinds.MANNER:
+    if said.word in _DOWN and said.verb in kinds.MANNER:
         return f'"{said.verb} {said.word}" is a manner of speaking'
     if said.word in ("on", "upon", "onto") and said.verb in kinds.LIGHTING:
         return f'"{said.verb} {said.word}" is light, not a place'
@@ -168,6 +168,7 @@ def _kinds(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
         (subject.head in kinds.LIGHT and not lamp)
         or subject.head in _SKY
         or (subject.head in _WEATHER and said.word in _DOWN)
+        or (subject.head == "sun" and said.word == "on")
     ):
         return f'"{subject.text}" is light or weather, not a thing'
     if other.head in _SKY and said.word not in ("under",):
