@@ -39,6 +39,7 @@ _HANGING = frozenset("picture pictures photo photos photograph photographs frame
 _VIEWERS = frozenset("camera lens viewer viewers".split())
 _DEVICES = frozenset("phone cellphone smartphone telephone laptop computer tablet radio microphone".split())
 _VEHICLES = frozenset("bus train plane airplane aeroplane subway tram metro flight".split())
+_LAMPS = frozenset("traffic stop street tail night string".split())
 _SKY = frozenset("sky skies heavens horizon weather".split())
 _WEATHER = frozenset("rain snow wind breeze storm storms lightning air thunder snowfall rainfall".split())
 _NOUNS_TOO = lex.NOUN_LIKE_ADJECTIVES | frozenset("square oval light dark round".split())
@@ -156,20 +157,12 @@ def _kinds(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
         return f'"on the {other.text}" may only be where it is'
     if subject.head in kinds.EVENTS or (said.relation is Relation.BETWEEN and subject.head in kinds.ABSTRACT):
         return f'"{subject.text}" happens, it has no place'
-    lamp = len(subject.words) > 1 and subject.words[-2] in (
-        "traffic",
-        "stop",
-        "street",
-        "tail",
-        "night",
-        "string",
+    lamp = len(subject.words) > 1 and subject.words[-2] in _LAMPS
+    hour = subject.head == "sun" and (
+        said.word == "on" or (said.verb in kinds.LIGHTING and said.word in _DOWN)
     )
-    if (
-        (subject.head in kinds.LIGHT and not lamp)
-        or subject.head in _SKY
-        or (subject.head in _WEATHER and said.word in _DOWN)
-        or (subject.head == "sun" and said.word == "on")
-    ):
+    weather = subject.head in _SKY or (subject.head in _WEATHER and said.word in _DOWN) or hour
+    if weather or (subject.head in kinds.LIGHT and not lamp):
         return f'"{subject.text}" is light or weather, not a thing'
     if other.head in _SKY and said.word not in ("under",):
         return f'"{other.text}" is light or weather, not a thing'
