@@ -11,7 +11,7 @@ from .matching import TEXT
 from .phrases import Chunk, Kind
 from .relations import Relation
 from .sides import SideMatcher
-from .words import SEPARATORS, STOPS, Token, is_adverb, is_emoji, is_participle
+from .words import SEPARATORS, STOPS, Token, is_adverb, is_emoji, is_modifier, is_participle
 
 _VERBS = lex.BE_FORMS | lex.POSTURES | lex.ATTACHING
 _PERSONAL = {
@@ -211,7 +211,8 @@ class Chunker(SideMatcher):
         following = self._word(i + 1)
         if following in lex.DETERMINERS:
             return bool(self.determiner)
-        return self.determiner in ("a", "an") and self._relation_at(i + 1)
+        ends = self._relation_at(i + 1) or (is_modifier(following) and not following.endswith(("ed", "ing")))
+        return self.determiner in ("a", "an") and ends
 
     def _content_word(self, i: int, token: Token) -> None:
         word = token.word

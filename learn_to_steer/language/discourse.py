@@ -108,13 +108,13 @@ class Discourse(GroupReader):
                 if noun.head in fitting:
                     return [noun]
         elif word == "them":
-            plural = known and (
-                len(known) > 1
-                or known[-1].head.endswith("s")
-                or known[-1].head in _PLURALS
-                or known[-1].words[0] in lex.NUMERALS
-            )
-            return known if plural else self.pair
+            if known and (len(known) > 1 or _is_plural(known[-1])):
+                return known
+            living = kinds.PEOPLE | kinds.ANIMALS
+            several = [
+                n for n in self.recent if _is_plural(n) and n.head in living and n not in self.subjects
+            ]
+            return several[-1:] or self.pair
         elif known and known[-1].head in kinds.PEOPLE:
             for noun in reversed(self.recent):
                 if noun.head not in kinds.PEOPLE and noun not in self.subjects:
@@ -133,3 +133,7 @@ class Discourse(GroupReader):
     def _starts_here(self, i: int) -> bool:
         before = self._at(i - 1).kind
         return not self.subjects or before in (Kind.SEPARATOR, Kind.AND, Kind.STOP, Kind.EXISTS)
+
+
+def _is_plural(noun: NounPhrase) -> bool:
+    return noun.head.endswith("s") or noun.head in _PLURALS or noun.words[0] in lex.NUMERALS

@@ -39,8 +39,11 @@ _HANGING = frozenset("picture pictures photo photos photograph photographs frame
 _VIEWERS = frozenset("camera lens viewer viewers".split())
 _DEVICES = frozenset("phone cellphone smartphone telephone laptop computer tablet radio microphone".split())
 _VEHICLES = frozenset("bus train plane airplane aeroplane subway tram metro flight".split())
+_LAMPS = frozenset(
+    "traffic street signal stop warning brake tail head ceiling desk night floor porch neon led string fairy christmas".split()
+)
 _SKY = frozenset("sky skies heavens horizon weather".split())
-_WEATHER = frozenset("rain snow wind breeze storm storms lightning sun air thunder snowfall rainfall".split())
+_WEATHER = frozenset("rain snow wind breeze storm storms lightning air thunder snowfall rainfall".split())
 _NOUNS_TOO = lex.NOUN_LIKE_ADJECTIVES | frozenset("square oval light dark round".split())
 _MANY = re.compile(r"\d{2,}")
 
@@ -95,7 +98,7 @@ def _picture(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
         return f'"{said.word} {other.text}" may be a print, a medium or a site'
     if said.word in _ON and subject.head in kinds.PRINTS:
         return f'"{subject.text}" may be printed on the thing'
-    if said.word in _ON and said.verb in kinds.PRINTING:
+    if said.word in _DOWN and said.verb in kinds.PRINTING:
         return f'"{said.verb} {said.word}" is no place above'
     return ""
 
@@ -122,7 +125,7 @@ def _manner(statement: Statement) -> str:
         return f'"{said.verb} {said.word}" is where somebody looks'
     if said.verb in kinds.LOOKING and said.relation in (Relation.LEFT, Relation.RIGHT):
         return f'"{said.verb} {said.word}" is where somebody looks'
-    if said.word in _ON and said.verb in kinds.MANNER:
+    if said.word in _DOWN and said.verb in kinds.MANNER:
         return f'"{said.verb} {said.word}" is a manner of speaking'
     if said.word in ("on", "upon", "onto") and said.verb in kinds.LIGHTING:
         return f'"{said.verb} {said.word}" is light, not a place'
@@ -156,11 +159,12 @@ def _kinds(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
         return f'"on the {other.text}" may only be where it is'
     if subject.head in kinds.EVENTS or (said.relation is Relation.BETWEEN and subject.head in kinds.ABSTRACT):
         return f'"{subject.text}" happens, it has no place'
-    if (
-        (subject.head in kinds.LIGHT and not set(subject.words[:-1]) & kinds.LAMPS)
-        or subject.head in _SKY
-        or (subject.head in _WEATHER and said.word in _DOWN)
-    ):
+    lamp = len(subject.words) > 1 and subject.words[-2] in _LAMPS
+    hour = subject.head == "sun" and (
+        said.word == "on" or (said.verb in kinds.LIGHTING and said.word in _DOWN)
+    )
+    weather = subject.head in _SKY or (subject.head in _WEATHER and said.word in _DOWN) or hour
+    if weather or (subject.head in kinds.LIGHT and not lamp):
         return f'"{subject.text}" is light or weather, not a thing'
     if other.head in _SKY and said.word not in ("under",):
         return f'"{other.text}" is light or weather, not a thing'
@@ -184,7 +188,7 @@ def _measure(said: Said, other: NounPhrase) -> str:
     if numeral and (other.head in kinds.UNITS or (not other.determiner and _MANY.fullmatch(first))):
         return f'"{said.word} {other.text}" is a measure'
     if numeral and len(other.words) > 1 and other.words[1].endswith("ing"):
-        return f'"{said.word} {first}" is a measure'
+        return f'"{said.word} {first}" is a measure'  # "children under nine playing chess"
     return ""
 
 

@@ -12,6 +12,7 @@ MAX_GROUP = 8
 CONNECTORS = (Kind.SEPARATOR, Kind.AND)
 _OPENING = frozenset("as before after during than for like out off per".split())
 _END = Chunk(Kind.STOP)
+SHOWING = frozenset("showing depicting shows depicts illustrating featuring".split())
 _HAVING = frozenset("with wearing wears holding holds has have having carrying carries".split())
 
 
@@ -52,6 +53,10 @@ class GroupReader:
                 return phrase, i
             if (j == i and not may_touch) or (not as_subject and self._starts_clause(i, j)):
                 return phrase, i
+            joints = {c.word for c in self.chunks[i:j]}
+            if phrase.head in lex.ARTWORKS | lex.FRAMES and joints & SHOWING:
+                phrase, i = other, j + 1  # "a poster on the wall shows a rocket"
+                continue
             if self._at(j - 1).relation is not None:
                 self._setting_at(j - 1, phrase)
             if all(c.word != "without" for c in self.chunks[i:j]) and TEXT not in other.words:
@@ -124,6 +129,18 @@ class GroupReader:
             i = self._next_in_list(j, phrases, as_subject)
             if i < 0 or len(phrases) == MAX_GROUP:
                 return phrases, starts, j
+
+    def _following(self, i: int) -> tuple[list[NounPhrase], int]:
+        """The subjects that follow their place, from i: "left of it is a cat, and a dog is above it" names one."""
+        phrases, starts, end = self._group(i, as_subject=True)
+        if len(phrases) > 1 and self._is_predicate(end):
+            return phrases[:-1], self._joint_before(starts[-1])
+        return phrases, end
+
+    def _joint_before(self, i: int) -> int:
+        while self._at(i - 1).kind in CONNECTORS:
+            i -= 1
+        return i
 
     def _next_in_list(self, i: int, phrases: list[NounPhrase], as_subject: bool) -> int:
         """Index of the next noun of the list whose joint stands at i, or -1 where the list has ended."""
@@ -198,7 +215,7 @@ def is_setting(noun: NounPhrase, joints: set[str]) -> bool:
     if noun.head in lex.FRAMES:
         return True
     if noun.head in lex.ARTWORKS:
-        return bool(joints & {"of", "showing", "depicting", "shows", "depicts", "illustrating", "featuring"})
+        return bool(joints & (SHOWING | {"of"}))
     return noun.head in lex.PLACES and bool(
         joints & {"with", "where", "featuring", "containing", "has", "in which"}
     )

@@ -13,7 +13,7 @@ class PlaceReader(Discourse):
     """Reads "a cat on the left, a dog on the right" and "from left to right: a cat, a dog"."""
 
     def _order(self, i: int) -> int:
-        """ "from left to right: a cat, a dog and a bird", "a cat and a dog from left to right"."""
+        """ "from left to right: an owl, a fox and a bear", "a cat and a dog from left to right"."""
         relation = self.chunks[i].relation
         said = [Said(relation, "in a row")]
         j = self._skip(i + 1, Kind.SEPARATOR, Kind.VERB, Kind.EXISTS, Kind.ATTACH, Kind.PRONOUN)
@@ -37,7 +37,7 @@ class PlaceReader(Discourse):
         follows = not self.subjects or (self._starts_here(i) and (verb or self.position_first))
         side = relation_of_offset(*signs)
         if follows and self._at(j).kind is Kind.NOUN:
-            phrases, _, end = self._group(j, as_subject=True)
+            phrases, end = self._following(j)
             if label and phrases[0].only_adjectives and not phrases[0].determiner:
                 return end  # "the left one is red"
             self._remember(phrases)
@@ -50,11 +50,14 @@ class PlaceReader(Discourse):
             self.position_first = True
         elif not self.subjects:
             return end
-        elif self._beside_whole(i, signs):
+        elif not self.placed and self._beside_whole(i, signs):
             return end
         else:
             self.position_first = False
         subject = self.subjects[-1]
+        other = self._at(i - 1).noun
+        if self.placed and self.placed[0] is subject and other is not None and other is subject.attribute:
+            subject = other  # "a knight on the left facing a dragon on the right"
         facing = self.last_said.opposite if self.last_said else None
         if not self.placed and side and side is facing and self._at(i).word.startswith("to the "):
             # "a knife to the left of the plate and a spoon to the right"

@@ -47,6 +47,7 @@ class Reader(RelationReader):
                     self._new_clause([])
                     if kind is Kind.STOP and self.chunks[i].word != ";":
                         self.whole, self.reference, self.setting = None, [], None
+                        self.last_objects, self.last_said = [], None
                 elif kind is Kind.PRONOUN:
                     self._pronoun_subject(self.chunks[i].word)
                 i += 1

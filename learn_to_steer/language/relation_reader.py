@@ -13,6 +13,9 @@ from .words import NounPhrase
 
 _PARTS = frozenset("on above over under below beneath inside in behind".split()) | {"in front of"}
 _HANGING = frozenset("hanging lying leaning perched floating mounted".split())
+_PREPOSITIONS = frozenset(
+    "of from for at by into through across along during against around in on to with".split()
+)
 _STACKED = {"above": (0, -1), "below": (0, 1)}
 _IN_PLACE = frozenset("in on at along through".split())
 # Where small things sit on somebody: "a bird on his hand".
@@ -88,7 +91,7 @@ class RelationReader(PlaceReader):
         if self._at(at).kind is not Kind.NOUN:
             return j
         known = self.subjects
-        subjects, _, end = self._group(at, as_subject=True)
+        subjects, end = self._following(at)
         self._remember(subjects)
         self._emit(subjects, said, known)
         self._new_clause(subjects)
@@ -129,7 +132,7 @@ class RelationReader(PlaceReader):
         comma = self._at(end).kind is Kind.SEPARATOR
         if self._at(at).kind is not Kind.NOUN or not (at > end or not self.subjects):
             return 0
-        subjects, _, after = self._group(at, as_subject=True)
+        subjects, after = self._following(at)
         # After a comma a bare noun is a style word: "next to a house, oil painting".
         if comma and not verb and not subjects[0].determiner and subjects[0].words[0] not in lex.NUMERALS:
             return 0
@@ -163,12 +166,15 @@ class RelationReader(PlaceReader):
         if described is None:
             return None
         somebody = main.head in kinds.PEOPLE | kinds.ANIMALS
+        if main.head in kinds.BODY and described.head in kinds.PEOPLE | kinds.ANIMALS:
+            return described  # "on the shoulder of a pirate standing on a deck"
         body = first.head in kinds.BODY
         touching = self._at(i - 1).noun is described
         if first.determiner in lex.POSSESSIVES and (body or (touching and main.head not in kinds.PEOPLE)):
             return described
-        if touching and described.head in kinds.ABSTRACT | kinds.EVENTS:
-            return described  # "hinting at a return from a journey on the water"
+        inner = described if touching else described.attribute
+        if inner and self._at(i - 1).noun is inner and inner.head in kinds.ABSTRACT | kinds.EVENTS:
+            return inner  # "hinting at a return from a journey on the water"
         if not touching:
             # "a station with a clock hanging above the platform", "a sofa with a cat lying under it"
             with_it = (
@@ -192,7 +198,11 @@ class RelationReader(PlaceReader):
         """Whether "his knees" are the subject's own: a bird on his hand sits on somebody else's."""
         if part.words[0].endswith("'s"):
             return False
-        if self.antecedent and self.antecedent[-1].head in kinds.PEOPLE and part.head in _PERCHES:
+        if (
+            self.antecedent
+            and self.antecedent[-1].head in kinds.PEOPLE | kinds.ANIMALS
+            and part.head in _PERCHES
+        ):
             return False
         if part.determiner in ("his", "her", "my", "your", "our"):
             return subject.head in kinds.PEOPLE or part.head not in _PERCHES
@@ -220,7 +230,7 @@ class RelationReader(PlaceReader):
             self._emit(subjects, said, self._meant_object(word))
         elif (
             described
-            and (self._with_before(i - 1) or described.determiner != "the")
+            and (self._with_before(i - 1) or self._is_new(i - 1, described))
             and (word in ("it", "them") or self._meant(word, subjects) == subjects[-1:])
         ):
             self._emit([*described.fellows, described], said, subjects[-1:])
@@ -229,9 +239,14 @@ class RelationReader(PlaceReader):
         elif self.setting and word == "it":
             self._emit(subjects, said, [self.setting])
         elif self.antecedent or word in ("her", "him"):
-            known = (
-                self.shared if self.shared and word in ("it", "them") else self._meant(word, self.antecedent)
+            sideways = said[0].relation in (Relation.LEFT, Relation.RIGHT)
+            # "right of the sofa is a lamp, and a table is to its left", "a lamp is right of the sofa and a table to
+            # its left": the sofa's
+            opposite = sideways and self.last_said is not None and self.last_said.opposite is said[0].relation
+            same = (
+                self.shared or (self.reference if sideways else []) or (self.last_objects if opposite else [])
             )
+            known = same if same and word in ("it", "them") else self._meant(word, self.antecedent)
             meant = [n for n in known if n not in subjects and n.head not in lex.FRAMES | lex.ARTWORKS][-2:]
             self._emit(self.head or subjects, said, meant)
             self.shared = meant
@@ -240,6 +255,10 @@ class RelationReader(PlaceReader):
         else:
             self._emit(subjects[1:], said, subjects[:1])
         return j + 1
+
+    def _is_new(self, i: int, described: NounPhrase) -> bool:
+        """Whether an attribute at i may stand beside the subject: "hides a coin lying next to it"."""
+        return described.determiner != "the" and self._at(i - 1).word not in _PREPOSITIONS
 
     def _of_object(self, i: int, said: list[Said], word: str) -> bool:
         """ "next to a river with a bridge over it", "a room with a stove with a hood above it"."""
@@ -271,7 +290,7 @@ class RelationReader(PlaceReader):
                 return 0
         known = self.topic or self.head or self.subjects or self.antecedent
         meant = self._meant(self._at(j).word, known)[:2]
-        subjects, _, after = self._group(at, as_subject=True)
+        subjects, after = self._following(at)
         self._remember(subjects)
         self._emit(subjects, said, [n for n in meant if n not in subjects])
         self._new_clause(subjects)

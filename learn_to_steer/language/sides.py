@@ -48,6 +48,8 @@ class SideMatcher(PhraseMatcher):
             k += 1
         elif j > i:
             return 0
+        if [self._word(k), self._word(k + 1)] == ["of", "the"] and self._word(k + 2) in lex.FRAMES:
+            k += 3  # "the left half of the image is a desert"
         mark = self._mark(k)
         bare = k == j + 1
         if not bare and mark in lex.ARTICLES:

@@ -124,7 +124,9 @@ def make_noun_phrase(text: str, tokens: list[Token], determiner: str) -> NounPhr
 
 
 def _head(tokens: list[Token]) -> str:
-    """The last word; "close-up" and "t-shirt" whole."""
+    """The last word; "close-up" and "t-shirt" whole; a still life is a painting."""
+    if [token.word for token in tokens[-2:]] == ["still", "life"]:
+        return "painting"
     if len(tokens) > 1 and tokens[-1].glued:
         joined = f"{tokens[-2].word}-{tokens[-1].word}"
         if joined in lex.ARTWORKS or joined in lex.WEARABLES:

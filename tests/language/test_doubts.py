@@ -21,17 +21,18 @@ KINDS = {
     "light and weather": """
         moonlight on the water; a beam of light on the altar; light shining on a statue; rain on the window
         the sun setting on a village; shadows on the floor; a spotlight on the dancer; dawn over the desert
-        a storm over the sea; reflections on the wet street
+        a storm over the sea; reflections on the wet street; a lamp shining on a statue; an ocean below the sky
     """,
     "measures": """
         a hotel under 100 euros; a bicycle under 20 kg; a village 2000 meters above sea level; a tower over 100 meters
-        over 9000 soldiers; more than over 50 cats; children under five playing; temperatures below freezing
+        over 9000 soldiers; more than over 50 cats; children under nine playing chess; temperatures below freezing
         a score above average
     """,
     "states and manners": """
         a chef on a break; a city under lockdown; a dragon on the warpath; a woman under pressure; a man under arrest
         a project behind schedule; a team on a winning streak; a family on vacation; a house on the market
         a doctor on call; a girl under a spell; a boss under investigation; a plan under discussion
+        a ball next to green
         a hotel near completion; a nation near collapse; a man beside himself with joy; a mother on the verge of tears
         a poem on loneliness; a lecture on biology; a tax on sugar; control over the weather; a man inside his mind
         a house under renovation; a note close to tears; a train on schedule; the meaning behind the painting
@@ -47,12 +48,13 @@ KINDS = {
         a man looking over the fence; a woman gazing over the valley; an aerial view over the harbour
         a girl glancing over her shoulder; seen from behind, a girl; a low shot from below of a tower
         an actor posing in front of the camera; top view of a table; a child pointing to the right
+        a horse facing to the left of a barn
         an owl looking to the left and a mouse looking to the right; over the shoulder shot of a detective
     """,
     "one's own body": """
         a bear on its hind legs; a cat lying on its back; a man on his knees; a woman standing on her tiptoes
         hand on own knee; arms behind back; head on shoulder; hand over mouth; hat over eyes; hair over her eyes
-        a boy with hands on his hips; a baby sucking on its thumb
+        a hand over a mouth; a boy with hands on his hips; a baby sucking on its thumb
     """,
     "negations": """
         a cat not on a mat; a house with no tree in front of it; there is no cup on the table; a lion next to nothing
@@ -62,10 +64,12 @@ KINDS = {
     "titles and quoted text": """
         a scene from Ghost in the Shell; a cover of Bridge Over Troubled Water; a poster of Knights Under the Moon
         a book titled "The House on the Hill"; graffiti reading 'love under the stars'
-        a neon sign with the words "open on sundays"; a page that says: "a fox jumps over a dog"
+        a neon sign with the words "open on sundays"; "a long walk in town" above a lamp, neon letters, city lights
+        a page that says: "a fox jumps over a dog"
     """,
     "settings and sides": """
-        a ship on the horizon; a bench on the corner; a car on the left side of the street; a shop on the left bank
+        a car on the Golden Gate
+        a sail on the horizon; a bench on the corner; a car on the left side of the street; a shop on the left bank
         a cabin on the edge of a lake; a picture on the wall; a castle on a hill; text above, image below
         a sunken ship at the bottom of the ocean; hair parted on the left; a shield raised to the right
         turn left, turn right; the left one is blue, the right one is green; swipe right; all that is left

@@ -94,6 +94,12 @@ FORMS = {
     "a glove gently overshadows a pair of pliers lying next to it": "pair of pliers|next|glove",
     "a shirt that has a drawing of a ship on it": "",
     "a statue wearing a jacket over a t-shirt": "",
+    "a parrot on the shoulder of a pirate standing on a deck": "parrot|above|shoulder;pirate|above|deck",
+    "A poster on the wall shows a rocket above a planet.": "rocket|above|planet",
+    "a still life with a skull on a book": "skull|above|book",
+    "a kettle half hidden behind a pan": "kettle|behind|pan",
+    "a kettle placed right above a shelf": "kettle|above|shelf",
+    "a kettle can be seen towards the left of a pan": "kettle|left|pan",
     # pronouns
     "A woman sits on a chair. Behind her is a bookshelf. A cat sleeps beside her.":
         "woman|above|chair;bookshelf|behind|woman;cat|next|woman",
@@ -120,6 +126,14 @@ FORMS = {
     "a cup on the left side of the desk and a lamp on the right side of it": "cup|left|desk;lamp|right|desk",
     "a photo of a lion and a photo of a tiger to its right": "tiger|right|lion",
     "a robot sitting on a crate, a small bird on its shoulder": "robot|above|crate;small bird|above|shoulder",
+    "To the right of the sofa stands a lamp, and a side table is placed to its left.":
+        "lamp|right|sofa;side table|left|sofa",
+    "The fern is to the right of the clock and the book is to the left of it.": "fern|right|clock;book|left|clock",
+    "a kettle sits on the table, with a pan to the left of it and a pot to the right of it":
+        "kettle|above|table;pan|left|kettle;pot|right|kettle",
+    "behind the inn, there is a yard, and behind the yard, a field": "yard|behind|inn;field|behind|yard",
+    "two boys sit on a bench, with a basket on the bench and a tree behind them":
+        "two boys|above|bench;tree|behind|two boys;basket|above|bench",
     # the scene and its places
     "a bed on the left side of the room, a desk on the right side of the room": "bed|left|desk",
     "In the center is a table, on the left a chair, on the right a sofa.": "table|right|chair;chair|left|sofa",
@@ -130,6 +144,11 @@ FORMS = {
     "a fox peering out from under a bed": "fox|below|bed",
     "a moon rising from behind a hill": "moon|behind|hill",
     "a village seen from above": "",
+    "a samurai on the left facing a ninja on the right": "samurai|left|ninja",
+    "the left half of the image is a desert, the right half of the image is an ocean": "desert|left|ocean",
+    "kettle: left, pan: right": "kettle|left|pan",
+    "kettle above, pan below": "kettle|above|pan",
+    "a robot on the right, a girl with an umbrella on the left": "robot|right|girl",
     # joined relations
     "a phone below and to the left of a laptop": "phone|BL|laptop",
     "a pug to the left of, and a little above, a hat": "pug|AL|hat",

@@ -156,7 +156,7 @@ def test_one_word_tells_no_language(prompt: str):
 
 
 def test_the_language_is_named_in_json():
-    record = triplets_as_json("ein Hund links von einer Katze")
+    record = triplets_as_json("ein Esel links von einer Ziege")
     assert record["language"] == "de"
-    assert record["triplets"] == [["Hund", "to the left of", "Katze"]]
+    assert record["triplets"] == [["Esel", "to the left of", "Ziege"]]
     assert "language" not in triplets_as_json("a dog above a cat")

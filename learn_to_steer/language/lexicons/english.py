@@ -143,9 +143,9 @@ FRAMES = _words(
 # These are things as well; only "a painting of ..." opens a prompt.
 ARTWORKS = _words(
     """
-    painting drawing sketch illustration cartoon watercolor watercolour portrait artwork art doodle
-    engraving still close-up closeup depiction poster cover collage mural postcard wallpaper comic scene
-    setting diorama mosaic tapestry panorama
+    cutaway blueprint diagram painting drawing sketch illustration cartoon watercolor watercolour portrait
+    artwork art doodle engraving still close-up closeup depiction poster cover collage mural postcard
+    wallpaper comic scene setting diorama mosaic tapestry panorama
     """
 )
 PLACES = _words(
@@ -288,7 +288,7 @@ TRANSITIVE = _words(
 IRREGULAR_PARTICIPLES = _words(
     """
     written drawn shown worn torn thrown blown grown sewn woven bound built hung strung slung spun stuck
-    swept lit cast hidden
+    swept lit cast hidden held made kept caught
     """
 )
 # Endings that make a modifier or a verb, and the nouns that merely end so.

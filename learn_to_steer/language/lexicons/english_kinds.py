@@ -113,15 +113,15 @@ LIGHT = _words(
 # Signs on a surface: "a mug with a picture on it", "text on a shirt".
 PRINTS = _words(
     """
-    mural murals carving carvings mosaic fresco relief hieroglyphs rune runes dew dust frost goosebumps
-    sweat rash mold rust dirt picture pictures image images photo photos logo logos print prints pattern
-    patterns text texts letter letters lettering number numbers numeral word words writing calligraphy
-    inscription slogan emblem symbol symbols label labels tattoo tattoos drawing drawings design designs
-    motif motifs graphic graphics graffiti decal decals sticker stickers signature title titles caption
-    captions name names message messages quote date phrase phrases sentence monogram embroidery engraving
-    barcode watermark stripe stripes dots polka spots stain stains scratch scratches crack cracks texture
-    pixel pixels initials doodle doodles sketch illustration expression smile smirk grin frown look gaze
-    blush makeup lipstick tears freckles scar scars water-drops details detail
+    face faces mural murals carving carvings mosaic fresco relief hieroglyphs rune runes dew dust frost
+    goosebumps sweat rash mold rust dirt picture pictures image images photo photos logo logos print
+    prints pattern patterns text texts letter letters lettering number numbers numeral word words writing
+    calligraphy inscription slogan emblem symbol symbols label labels tattoo tattoos drawing drawings
+    design designs motif motifs graphic graphics graffiti decal decals sticker stickers signature title
+    titles caption captions name names message messages quote date phrase phrases sentence monogram
+    embroidery engraving barcode watermark stripe stripes dots polka spots stain stains scratch scratches
+    crack cracks texture pixel pixels initials doodle doodles sketch illustration expression smile smirk
+    grin frown look gaze blush makeup lipstick tears freckles scar scars water-drops details detail
     """
 )
 # Surfaces for prints and pictures; what is "on" them is not above them.
@@ -142,8 +142,8 @@ TAGS = _words(
     """
     view views angle shot shots focus emphasis perspective style art artwork photography cinematography
     painting watercolor watercolour oil acrylic gouache ink pencil charcoal pastel pastels crayon render
-    rendering concept depth field bokeh closeup close-up look score rating quality masterpiece detail
-    details panorama vista overview aerial video footage cinematic bonus
+    rendering concept depth bokeh closeup close-up look score rating quality masterpiece detail details
+    panorama vista overview aerial footage cinematic
     """
 )
 UNITS = _words(
@@ -172,13 +172,6 @@ LOOKING = _words(
     look looks looking looked gaze gazes gazing gazed stare stares staring stared glance glances glancing
     peer peers peering watch watches watching point points pointing facing faces face turn turns turning
     turned tilted tilting tilt aim aims aiming aimed view viewed
-    """
-)
-# What makes a thing of a light: a traffic light, string lights.
-LAMPS = _words(
-    """
-    traffic street signal stop warning brake tail head bike bicycle ceiling desk night floor porch pendant neon led string
-    fairy christmas party stage search flash strip wall garden emergency
     """
 )
 LIGHTING = _words(
