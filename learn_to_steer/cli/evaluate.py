@@ -22,13 +22,19 @@ if TYPE_CHECKING:
     from ..evaluation.run import Draw, Setting
 from ..emojiworld import GUIDANCE, STEPS
 
-SETTINGS = ("plain", "fast", "fast-round-robin", "paper", "centroid")
+SETTINGS = ("plain", "fast", "former", "fast-round-robin", "paper", "centroid")
 
 
 def add(commands: Commands) -> None:
     """Declare the command."""
     evaluate = command(commands, "evaluate", "measure how often EmojiWorld's pictures obey, at what cost")
     add = evaluate.add_argument
+    add(
+        "--table",
+        metavar="NAME",
+        help="a published table (unet, unet-two, mmdit, mmdit-two, mmdit-four-steps): model, prompts, seeds and settings "
+        "as its protocol fixed them",
+    )
     add("--images", type=whole(1, 1_000_000), default=400, help="pictures per setting")
     prompts = evaluate.add_mutually_exclusive_group()
     prompts.add_argument(
@@ -64,6 +70,8 @@ SHEET_ROWS = 12
 
 def run(args: argparse.Namespace) -> None:
     """Draw, judge, write the table, and print it. An interrupted run goes on where it was."""
+    if args.table is not None:
+        _follow_protocol(args)
     own = _own_prompts(args.prompts) if args.prompts is not None else None
     check_writable(args.out, FILES)
     from ..emojiworld import WEIGHTS
@@ -95,7 +103,7 @@ def run(args: argparse.Namespace) -> None:
     )
     summary = summarise(results)
     table = results_table(summary)
-    if compared := comparison_table(results, "plain" if "plain" in summary else next(iter(summary))):
+    if compared := comparison_table(results, "fast" if "fast" in summary else next(iter(summary))):
         table += "\n" + compared
     what = "own prompts" if own else f"{args.relations} relation{'s' if args.relations > 1 else ''} a prompt"
     title = f"{what[0].upper()}{what[1:]}: {min(SHEET_ROWS, len(draws))} of {len(draws)} pictures per setting"
@@ -122,6 +130,22 @@ def versions() -> dict[str, str]:
     return found
 
 
+def _follow_protocol(args: argparse.Namespace) -> None:
+    """Set what the protocol of a published table fixes. Raises SteeringError for a table that there is not."""
+    from ..emojiworld.prompts import protocol
+
+    tables = protocol()["tables"]
+    if args.table not in tables:
+        raise SteeringError(
+            f"Expected a table among {', '.join(tables)}, got {args.table!r}; choose one of them."
+        )
+    fixed = tables[args.table]
+    args.model, args.prompts = Path(fixed["model"]), None
+    args.settings = fixed["settings"].split(",")
+    for name in ("images", "relations", "seed", "steps"):
+        setattr(args, name, fixed[name])
+
+
 def _settings(names: Sequence[str], classifier: RelationReader, pipe: Any) -> list[Setting]:
     from ..classifiers import check_classifier
     from ..emojiworld import family_of
@@ -135,6 +159,10 @@ def _settings(names: Sequence[str], classifier: RelationReader, pipe: Any) -> li
     every = {
         "plain": Setting("plain", None, None),
         "fast": Setting("fast", learned, fast),
+        # What "fast" was in the first release: a share of the norm, every step evaluated.
+        "former": Setting(
+            "former", learned, SteeringPlan.preset("fast", step_rule="relative", step_size=0.15)
+        ),
         "fast-round-robin": Setting(
             "fast-round-robin", learned, SteeringPlan.preset("fast", combine="round_robin")
         ),

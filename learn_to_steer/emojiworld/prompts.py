@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -72,3 +74,8 @@ def chains(part: Part, count: int, seed: int = 0, relations: int = 2) -> list[Dr
             )
             draws.append(Draw(text, 50_000 + seed * 10_000 + len(draws)))
     return draws
+
+
+def protocol() -> dict[str, Any]:
+    """What the published tables are made of: ``protocol.json``, fixed before any of their pictures was drawn."""
+    return json.loads((Path(__file__).parent / "protocol.json").read_text(encoding="utf-8"))

@@ -109,16 +109,17 @@ class SteeringLoop:
         else:
             self._held.pop(image, None)
 
+    def _due(self, image: int, step: int) -> bool:
+        """Whether an image that held is evaluated again; as published, at every step."""
+        since = step - self._held[image]
+        return not self.plan.searches or since > 0 and since & (since - 1) == 0
+
     def _not_holding(self, pending: list[int], current: Tensor, evaluate: Evaluate, step: int) -> list[int]:
         """Those of the images that need a gradient. The others held when last read: for nothing, by the sampler's own
         pass, or by an evaluation without a gradient, which they have 1, 2, 4, 8 ... steps after they began to hold:
         most losses come early."""
         held = [i for i in pending if i in self._held]
-        due = [
-            i
-            for i in held
-            if i not in self._observed and _power_of_two(step - self._held[i]) and self._affordable(i)
-        ]
+        due = [i for i in held if i not in self._observed and self._due(i, step) and self._affordable(i)]
         self._observed.clear()
         lost: set[int] = set()
         if due:
@@ -234,10 +235,6 @@ def watch(latent: Tensor, evaluate: Evaluate, trace: SteeringTrace, step: int) -
     trace.forwards += 1
     loop._note(reading, images, step, 0, torch.zeros(len(images), 3), ["watched"] * len(images))
     return reading
-
-
-def _power_of_two(number: int) -> bool:
-    return number > 0 and number & (number - 1) == 0
 
 
 def _reached(reading: Reading, plan: SteeringPlan) -> Tensor:
