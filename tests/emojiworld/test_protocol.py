@@ -11,12 +11,8 @@ from learn_to_steer.language import parse_relations
 def test_the_prompts_are_those_that_were_fixed():
     tables = protocol()["tables"]
     for table in tables.values():
-        kind = (
-            (lambda *a: one_relation(*a))
-            if table["relations"] == 1
-            else (lambda *a: chains(*a, table["relations"]))
-        )
-        draws = kind("test", table["images"], table["seed"])
+        asked = "test", table["images"], table["seed"]
+        draws = one_relation(*asked) if table["relations"] == 1 else chains(*asked, table["relations"])
         listed = json.dumps([[d.prompt, d.seed] for d in draws]).encode()
         assert hashlib.sha256(listed).hexdigest() == table["prompts"]
     assert len({table["seed"] for table in tables.values()}) == len(tables)
