@@ -168,7 +168,8 @@ def test_off_is_off_and_on_is_the_same_twice(node, flux, sampler, cfg):
     first, log = steered(node, flux, sampler, cfg)
     assert torch.equal(first, steered(node, flux, sampler, cfg)[0])
     assert not torch.equal(first, before) and first.isfinite().all()
-    assert [r.step for r in log.latest.records] == [0, 1]
+    # The host gives uni_pc nine steps and drops the last but one: 0, 1/9 and 2/9 of the schedule are under 1/4.
+    assert [r.step for r in log.latest.records] == [0, 1, 2][: 3 if sampler == "uni_pc" else 2]
     assert all(r.move > 0 for r in log.latest.records)
 
 
@@ -178,7 +179,7 @@ def test_a_move_between_steps_reaches_the_sampler(node, flux, sampler):
     plan = options(node, reached=1.0, start=0.125, end=0.25, step_size=0.2)
     result, log = steered(node, flux, sampler, steps=8, options=plan)
     (record,) = log.latest.records
-    assert record.step == 1
+    assert record.step == (2 if sampler == "uni_pc" else 1)  # 2/9 and 1/8 of the schedule
     away = float((result - plain(flux, sampler, steps=8)).norm())
     assert away > 0.3 * record.move, (away, record.move)
 

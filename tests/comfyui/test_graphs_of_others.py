@@ -81,9 +81,17 @@ def test_masked_out_regions_are_left_alone(node, world):
 
 def test_image_to_image(node, world):
     start = {"samples": stock(world, seed=4)}
-    result, log = steered(node, world, latent=start, denoise=0.6)
+    result, log = steered(node, world, latent=start, denoise=0.85)
     assert log.latest.records[0].step == 0
-    assert not torch.equal(result, stock(world, latent=start, denoise=0.6))
+    assert not torch.equal(result, stock(world, latent=start, denoise=0.85))
+
+
+def test_a_second_pass_at_low_noise_is_plain_and_says_why(node, world):
+    """At denoise 0.6 the run begins at 40% of the schedule; the plan ends at a quarter."""
+    start = {"samples": stock(world, seed=4)}
+    result, log = steered(node, world, latent=start, denoise=0.6)
+    assert torch.equal(result, stock(world, latent=start, denoise=0.6))
+    assert log.latest.evaluations == [0] and "Left plain" in log.latest.notes[0]
 
 
 @pytest.mark.parametrize("kind", ["area", "mask", "schedule", "two lengths", "another pack's text node"])
@@ -121,8 +129,8 @@ def test_a_scheduled_prompt_is_steered_only_in_its_turn(node, world):
     with torch.inference_mode():
         (first,) = host_nodes.CLIPTextEncode().encode(world.clip, "a cat")
         positive = (
-            host_nodes.ConditioningSetTimestepRange().set_range(first, 0.0, 0.5)[0]
-            + host_nodes.ConditioningSetTimestepRange().set_range(world.positive, 0.5, 1.0)[0]
+            host_nodes.ConditioningSetTimestepRange().set_range(first, 0.0, 0.25)[0]
+            + host_nodes.ConditioningSetTimestepRange().set_range(world.positive, 0.25, 1.0)[0]
         )
     _, log = steered(node, world, positive=positive, options=options(node, end=1.0))
     steps = sorted({r.step for r in log.latest.records})

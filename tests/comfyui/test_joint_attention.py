@@ -199,7 +199,8 @@ def test_off_is_off_and_on_is_the_same_twice(node, world_of):
         first, log = steered(node, world_of, sampler=sampler)
         assert torch.equal(first, steered(node, world_of, sampler=sampler)[0])
         assert not torch.equal(first, before) and first.isfinite().all()
-        assert [r.step for r in log.latest.records] == [0, 1]
+        # The host gives uni_pc nine steps and drops the last but one: 0, 1/9 and 2/9 of the schedule are under 1/4.
+        assert [r.step for r in log.latest.records] == [0, 1, 2][: 3 if sampler == "uni_pc" else 2]
         assert all(r.move > 0 for r in log.latest.records)
 
 
@@ -365,7 +366,7 @@ def test_refusal_of_a_class_that_is_not_read(pack):
 
 TEXTS = [
     PROMPT,
-    "two objects to the left of an image",  # words of a template, too
+    "two objects to the left of a box",  # words of a template, too
     "dog above a dog-bed, and a large red fire hydrant left of a cat",
     "a (dog:1.3) to the right of a fire hydrant",
 ]
