@@ -124,6 +124,7 @@ def _check(clip, name, text, span, earlier):
     """The tokens of `text[span]` say its words and nothing else that is a word; as many mentions come before as should."""
     words = _module("hosts.comfyui.prompt.words")
     plain = _module("language").strip_weighting(text)
+    plain = plain if plain[slice(*span)].strip() else text  # words of a comment are tokens all the same
     given_tokens = clip.tokenize(text)
     parts = words.context_parts(clip, text)
     assert [part.encoder for part in parts] == list(SHIPPED[name][2])
