@@ -8,6 +8,7 @@ from comfy_api.latest import io, ui
 
 from ..learn_to_steer.hosts.comfyui.prompt.owner import owned
 from ..learn_to_steer.hosts.comfyui.prompt.relations import MARK, PromptRelations, read_prompt
+from ..learn_to_steer.language import RelationTriplet
 from .types import CATEGORY, RELATIONS, SPEAKS
 
 
@@ -60,10 +61,18 @@ class RelationPrompt(io.ComfyNode):
 
 
 def _understood(relations: PromptRelations) -> str:
-    lines = [f"{t.subject} | {t.relation} | {t.object}" for t in relations.triplets]
+    lines = [_line(t) for t in relations.triplets]
     if not lines:
         lines = ["No relation found: the picture will be drawn plainly."]
-    return "\n".join(lines + [f"Left out: {words}. {reason}" for words, reason in relations.left_out])
+    lines += [f"Left out: {words}. {reason}" for words, reason in relations.left_out]
+    lines += [f"Doubtful, not steered: {_line(t)} ({t.doubt})" for t in relations.doubtful]
+    if relations.doubtful:
+        lines.append("To steer a doubtful relation, write it into the box of triplets.")
+    return "\n".join(lines + ([relations.note] if relations.note else []))
+
+
+def _line(triplet: RelationTriplet) -> str:
+    return f"{triplet.subject} | {triplet.relation} | {triplet.object}"
 
 
 NODES: list[type[io.ComfyNode]] = [RelationPrompt]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..emojiworld import GUIDANCE, STEPS
-from ..language import RelationTriplet
+from ..language import RelationTriplet, Understanding
 from .arguments import DEVICES, DTYPES, OFFLOADS, Commands, command, number, whole
 from .files import staged
 from .models import (
@@ -21,8 +21,8 @@ from .models import (
     load_pipeline,
     model_folder,
     nouns,
-    relations_of,
     steerable,
+    understanding_of,
 )
 
 if TYPE_CHECKING:
@@ -91,10 +91,10 @@ def run(args: argparse.Namespace) -> None:
     """Draw, report, write. Bad input raises SteeringError before anything is drawn or written."""
     with staged(args.out, FILES) as folder:
         model = model_folder(args.model)
-        triplets = relations_of(args.prompt, args.triplet)
+        understanding = understanding_of(args.prompt, args.triplet)
         if model.is_emojiworld:
-            check_objects(args.prompt, triplets)
-        drawing = _draw(args, model, triplets)
+            check_objects(args.prompt, understanding.relations)
+        drawing = _draw(args, model, understanding)
         from ..pictures import report_figure
 
         drawing.panels[0].picture.save(folder / "plain.png")
@@ -135,11 +135,12 @@ class _Timed:
     seconds: float
 
 
-def _draw(args: argparse.Namespace, model: ModelFolder, triplets: list[RelationTriplet]) -> _Drawing:
+def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understanding) -> _Drawing:
     from ..hosts.diffusers import denoiser
     from ..pictures import Panel
     from ..steering import SteeringPlan
 
+    triplets = understanding.relations
     objective = build_objective(args.objective, args.classifier, model)
     wanted = steerable(triplets, objective)
     if args.triplet and len(wanted) < len(triplets):
@@ -168,7 +169,8 @@ def _draw(args: argparse.Namespace, model: ModelFolder, triplets: list[RelationT
         for (title, picture), seen, heat in zip(pictures.items(), verdicts, heats, strict=True)
     ]
     trace = steered.output.trace
-    lines = _understood(triplets, wanted, lost, args.strength) + list(trace.notes) + _spent(plain, steered)
+    lines = _understood(understanding, wanted, lost, args.strength) + list(trace.notes)
+    lines += _spent(plain, steered)
     lines += _reached(trace, plan) + _obeyed(panels)
     content = {
         "prompt": args.prompt,
@@ -193,6 +195,8 @@ def _draw(args: argparse.Namespace, model: ModelFolder, triplets: list[RelationT
         "judged": {panel.title.lower(): dict(panel.verdicts) for panel in panels},
         "trace": trace.to_dict(),
         "left_out": [str(one) for one in lost],
+        "doubtful": [[t.subject, t.relation.value, t.object, t.doubt] for t in understanding.doubtful],
+        "note": understanding.note,
     }
     return _Drawing(lines, panels, trace.image(0), plan.reached, plan.stop_loss, attention.title, content)
 
@@ -339,13 +343,19 @@ def _words(triplet: RelationTriplet, joint: str = " ") -> str:
 
 
 def _understood(
-    triplets: Sequence[RelationTriplet],
+    understanding: Understanding,
     wanted: Sequence[RelationTriplet],
     lost: Sequence[LeftOut],
     strength: float,
 ) -> list[str]:
+    triplets = understanding.relations
+    doubtful = [f'Not steered: "{_words(t, " | ")}" is doubtful: {t.doubt}' for t in understanding.doubtful]
+    if doubtful:
+        doubtful.append("To steer a doubtful relation, give it with --triplet.")
+    rest = doubtful + ([understanding.note] if understanding.note else [])
     if not triplets:
-        return ["Understood: no spatial relation, so nothing was steered and both pictures are the same."]
+        none = "Understood: no spatial relation, so nothing was steered and both pictures are the same."
+        return [none, *rest]
     lines = ["Understood: " + ", ".join(_words(t, " | ") for t in triplets)]
     elsewhere = [one.triplet for one in lost]
     if unknown := [_words(t) for t in triplets if t not in wanted and t not in elsewhere]:
@@ -354,7 +364,7 @@ def _understood(
     if strength == 0 or not wanted:
         why = "Strength 0" if strength == 0 else "No relation is left"
         lines.append(f"{why}: nothing was steered and both pictures are the same.")
-    return lines
+    return lines + rest
 
 
 def _spent(plain: _Timed, steered: _Timed) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..emojiworld import FAMILIES, WEIGHTS
 from ..errors import SteeringError
-from ..language import RelationTriplet, canonical_relation, find_words, parse_relations, written_triplet
+from ..language import RelationTriplet, Understanding, understandings, written_triplet
 
 if TYPE_CHECKING:
     from ..classifiers import RelationReader
@@ -167,19 +167,6 @@ def build_objective(kind: str, classifier: Path | None, folder: ModelFolder) -> 
     return CentroidObjective(layers=load_reader(classifier, folder).layers)
 
 
-def given_triplet(prompt: str, text: str) -> RelationTriplet:
-    """ "dog | right of | teddy bear" -> a triplet of the prompt's own words.
-
-    Raises SteeringError for another form, an unknown relation, and words that the prompt does not have.
-    """
-    subject, name, other = written_triplet(text)
-    relation = canonical_relation(name)
-    spans = find_words(prompt, subject), find_words(prompt, other)
-    if spans[0] == spans[1]:
-        raise SteeringError(f'Expected two different objects, got "{text}"; relate it to something else.')
-    return RelationTriplet(subject, relation, other, *spans, *spans)
-
-
 def steerable(triplets: Sequence[RelationTriplet], objective: Objective) -> list[RelationTriplet]:
     """Those whose relation the objective knows. Raises SteeringError where it knows none of several."""
     from ..hosts.targets import knows
@@ -212,13 +199,13 @@ def check_objects(prompt: str, triplets: Sequence[RelationTriplet]) -> None:
         )
 
 
-def relations_of(prompt: str, given: Sequence[str] | None) -> list[RelationTriplet]:
-    """The relations to draw: the given ones, or those that the prompt states. Raises SteeringError for an
-    empty prompt and as `given_triplet` does."""
+def understanding_of(prompt: str, given: Sequence[str] | None) -> Understanding:
+    """The relations to draw: the given ones ("dog | right of | teddy bear"), or those that the prompt states. Raises
+    SteeringError for an empty prompt, and as `written_triplet` and `understandings` do."""
     if not prompt.strip():
         raise SteeringError(
             'Expected a prompt, got an empty one; say what to draw, such as "a dog above a car".'
         )
-    if given:
-        return [given_triplet(prompt, text) for text in given]
-    return parse_relations(prompt)
+    triplets = [written_triplet(text) for text in given] if given else None
+    (understanding,) = understandings([prompt], [triplets] if triplets else None)
+    return understanding

@@ -5,7 +5,7 @@ from .markup import strip_weighting
 from .mentions import find_words
 from .parse import MAX_RELATIONS, Understanding, parse_relations, read_prompt, triplets_as_json
 from .relations import Relation, RelationTriplet, canonical_relation, vocabulary_name
-from .triplets import Triplet, understood_triplets, written_triplet
+from .triplets import Triplet, understandings, understood_triplets, written_triplet
 
 __all__ = [
     "MAX_RELATIONS",
@@ -20,6 +20,7 @@ __all__ = [
     "read_prompt",
     "strip_weighting",
     "triplets_as_json",
+    "understandings",
     "understood_triplets",
     "vocabulary_name",
     "written_triplet",

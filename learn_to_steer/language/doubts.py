@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from .discourse import Said, Statement
+from .groups import HANGING
 from .lexicons import english as lex
 from .lexicons import english_kinds as kinds
 from .matching import TEXT
@@ -34,14 +35,12 @@ _DRAWN = frozenset(
     "video book".split()
 )
 _CLOTHES = lex.WEARABLES - kinds.BODY - frozenset("umbrella backpack handle lid mask crown ring".split())
-# Pictures that stand or hang about as things.
-_HANGING = frozenset("picture pictures photo photos photograph photographs frame canvas panel page".split())
 _VIEWERS = frozenset("camera lens viewer viewers".split())
 _DEVICES = frozenset("phone cellphone smartphone telephone laptop computer tablet radio microphone".split())
 _VEHICLES = frozenset("bus train plane airplane aeroplane subway tram metro flight".split())
 _LAMPS = frozenset(
-    "traffic street signal stop warning brake tail head ceiling desk night floor porch neon led string fairy"
-    " christmas".split()
+    "traffic street signal stop warning brake tail head ceiling desk night floor porch neon led string fairy "
+    "christmas stage stadium".split()
 )
 _SKY = frozenset("sky skies heavens horizon weather".split())
 _WEATHER = frozenset("rain snow wind breeze storm storms lightning air thunder snowfall rainfall".split())
@@ -87,15 +86,16 @@ def _picture(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
         subject.head in ("canvas", "photo", "photograph", "picture") and not weak
     ):
         return f'"{subject.text}" is the picture, not a thing in it'
-    pictured = other.head in lex.FRAMES and (other.head not in _HANGING or said.word == "on")
+    pictured = other.head in lex.FRAMES and (other.head not in HANGING or said.word == "on")
     if (pictured and other.head not in ("canvas", "page", "panel")) or other.head in lex.STYLE_WORDS:
         return f'"{other.text}" is the picture, not a thing in it'
     drawn = subject.head in _DRAWN and (subject.determiner or other.determiner or said.word != "on")
     if subject.head in lex.STYLE_WORDS or (weak and subject.head in kinds.TAGS and not drawn):
         return f'"{subject.text}" is a tag or a manner of drawing'
-    if said.word in ("on", "onto", "upon") and (
-        other.head in kinds.MEDIA or kinds.MEDIA & set(other.words[:1])
-    ):
+    brand = (
+        not other.determiner and other.words[0] in kinds.MEDIA
+    )  # "on Kodak Portra", but "on a window sill"
+    if said.word in ("on", "onto", "upon") and (other.head in kinds.MEDIA or brand):
         return f'"{said.word} {other.text}" may be a print, a medium or a site'
     if said.word in _ON and subject.head in kinds.PRINTS:
         return f'"{subject.text}" may be printed on the thing'

@@ -13,6 +13,8 @@ CONNECTORS = (Kind.SEPARATOR, Kind.AND)
 _OPENING = frozenset("as before after during than for like out off per".split())
 _END = Chunk(Kind.STOP)
 SHOWING = frozenset("showing depicting shows depicts illustrating featuring".split())
+# Pictures that stand or hang about as things.
+HANGING = frozenset("picture pictures photo photos photograph photographs frame canvas panel page".split())
 _HAVING = frozenset("with wearing wears holding holds has have having carrying carries".split())
 
 
@@ -213,7 +215,7 @@ class GroupReader:
 def is_setting(noun: NounPhrase, joints: set[str]) -> bool:
     """Whether "NOUN of/with/showing ..." opens a prompt, so that NOUN itself is not drawn as a thing."""
     if noun.head in lex.FRAMES:
-        return True
+        return not ("on" in joints and noun.determiner and noun.head in HANGING)  # "a picture on the wall"
     if noun.head in lex.ARTWORKS:
         return bool(joints & (SHOWING | {"of"}))
     return noun.head in lex.PLACES and bool(

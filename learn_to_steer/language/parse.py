@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,8 @@ class Understanding:
     """What a prompt says.
 
     Attributes:
-        relations: the certain relations, in reading order of the mentions, at most MAX_RELATIONS.
+        relations: the certain relations, in reading order of the mentions, at most MAX_RELATIONS; or those given
+            by hand.
         doubtful: relations understood but not steered; their `doubt` says why. They can be given by hand.
         language: ISO 639-1 code of the language the prompt was read in; "" where it is not read.
         note: one sentence about what was not read or left out, or "".
@@ -62,8 +64,8 @@ def _read(prompt: str, language: str) -> Understanding:
             continue
         reason = doubt(text, statement) if language == "en" else doubt_of_setting(statement)
         (doubtful if reason else certain).append(_triplet(statement, reason))
-    note = _left_out(certain[MAX_RELATIONS:])
-    return Understanding(tuple(certain[:MAX_RELATIONS]), tuple(doubtful[:MAX_RELATIONS]), language, note)
+    kept, note = limited(certain)
+    return Understanding(kept, tuple(doubtful[:MAX_RELATIONS]), language, note)
 
 
 def _statements(prompt: str, language: str) -> list[Statement]:
@@ -82,12 +84,14 @@ def _triplet(statement: Statement, reason: str) -> RelationTriplet:
     )
 
 
-def _left_out(rest: list[RelationTriplet]) -> str:
+def limited(relations: Sequence[RelationTriplet]) -> tuple[tuple[RelationTriplet, ...], str]:
+    """The first MAX_RELATIONS, and a sentence that names the others, "" where there are none."""
+    kept, rest = tuple(relations[:MAX_RELATIONS]), relations[MAX_RELATIONS:]
     if not rest:
-        return ""
+        return kept, ""
     named = "; ".join(f"{t.subject} {t.relation} {t.object}" for t in rest[:_NAMED])
     more = f"; and {len(rest) - _NAMED} more" if len(rest) > _NAMED else ""
-    return f"Only the first {MAX_RELATIONS} relations are used, left out: {named}{more}."
+    return kept, f"Only the first {MAX_RELATIONS} relations are used, left out: {named}{more}."
 
 
 def parse_relations(prompt: str) -> list[RelationTriplet]:

@@ -8,6 +8,9 @@ from .lexicons import english_kinds as kinds
 from .phrases import Kind
 from .relations import Relation, relation_of_offset
 
+# A thing to the left of these is at a place in them.
+_NO_REFERENCE = lex.PLACES | lex.FRAMES | lex.ARTWORKS | kinds.ABSTRACT
+
 
 class PlaceReader(Discourse):
     """Reads "a cat on the left, a dog on the right" and "from left to right: a cat, a dog"."""
@@ -50,6 +53,15 @@ class PlaceReader(Discourse):
             self.position_first = True
         elif not self.subjects:
             return end
+        elif side and j == end and self._stands_beside(i, j):
+            # "a mug, to the left a small plant"
+            known = self.subjects
+            phrases, end = self._following(j)
+            self._remember(phrases)
+            self._new_clause(phrases)
+            self._emit(phrases, [Said(side, "to that side")], known[-1:])
+            self.reference = known[-1:]
+            return end
         elif not self.placed and self._beside_whole(i, signs):
             return end
         else:
@@ -63,10 +75,32 @@ class PlaceReader(Discourse):
             # "a knife to the left of the plate and a spoon to the right"
             self._emit([subject], [Said(side, "to that side")], self.last_objects[-1:])
             return end
+        if not self.placed and self._beside_before(i, signs):
+            return end
         if self.placed and (relation := relation_of_places(self.placed[1], signs)):
             self._emit([self.placed[0]], [Said(relation, "place")], [subject])
         self.placed = (subject, signs)
         return end
+
+    def _stands_beside(self, i: int, j: int) -> bool:
+        """Whether the noun at j, behind a side at i, stands to that side of the thing named before."""
+        noun, known = self._at(j).noun, self.subjects[-1]
+        opens = self._starts_here(i) and self._at(i).word.startswith("to the ") and not self.placed
+        return opens and noun is not None and bool(noun.determiner) and known.head not in _NO_REFERENCE
+
+    def _beside_before(self, i: int, signs: tuple[int, int]) -> bool:
+        """ "a fox on a rock, a tree to the left": the tree stands left of the fox."""
+        subject, side, known = self.subjects[-1], relation_of_offset(*signs), self.antecedent[-1:]
+        ends = self._at(i + 1).kind is Kind.STOP or self._at(i + 1).kind is Kind.SEPARATOR
+        touching = self._at(i - 1).noun is subject and self._at(i - 2).kind in (Kind.SEPARATOR, Kind.AND)
+        if not (side and known and ends and touching and self._at(i).word.startswith("to the ")):
+            return False
+        if not subject.determiner or not known[0].determiner or subject.head in kinds.BODY | kinds.ABSTRACT:
+            return False
+        if known[0].head in _NO_REFERENCE:
+            return False
+        self._emit([subject], [Said(side, "to that side")], known)
+        return True
 
     def _beside_whole(self, i: int, signs: tuple[int, int]) -> bool:
         """ "a house with a tree to the right": the tree stands right of the house."""

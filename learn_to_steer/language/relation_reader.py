@@ -13,6 +13,7 @@ from .words import NounPhrase
 
 _PARTS = frozenset("on above over under below beneath inside in behind".split()) | {"in front of"}
 _HANGING = frozenset("hanging lying leaning perched floating mounted".split())
+_LIFTING = frozenset("holding holds raising raises lifting lifts".split())
 _PREPOSITIONS = frozenset(
     "of from for at by into through across along during against around in on to with".split()
 )
@@ -103,7 +104,9 @@ class RelationReader(PlaceReader):
         if self._at(i - 1).word in lex.BE_FORMS and self._at(i - 2).kind is Kind.NOUN and self.head:
             self.subjects = self.head  # "the cat that sits on the sofa is left of the dog"
         starts_here = self._starts_here(i)
-        objects, starts, end = self._group(j, as_subject=False, may_touch=bool(self.subjects))
+        # "a tray, beside the tray a glass": what follows is the subject
+        again = starts_here and any(_same(one, self._at(j).noun) for one in self.subjects)
+        objects, starts, end = self._group(j, as_subject=False, may_touch=bool(self.subjects) and not again)
         self._remember(objects)
         if starts_here:
             after = self._inverted(end, said, objects)
@@ -130,7 +133,10 @@ class RelationReader(PlaceReader):
             if self._at(end + 2).kind in (Kind.VERB, Kind.EXISTS):
                 at, verb = end + 3, True  # "left of the vase on the table is a cup"
         comma = self._at(end).kind is Kind.SEPARATOR
-        if self._at(at).kind is not Kind.NOUN or not (at > end or not self.subjects):
+        noun, known = self._at(at).noun, self.subjects
+        # "a tray, beside the tray a glass"
+        again = noun is not None and _has_start(noun) and any(_same(one, objects[0]) for one in known)
+        if noun is None or not (at > end or not known or again):
             return 0
         subjects, after = self._following(at)
         # After a comma a bare noun is a style word: "next to a house, oil painting".
@@ -155,7 +161,9 @@ class RelationReader(PlaceReader):
             own = main.attribute is None and first.head in kinds.BODY and self._is_own(main, first)
             self._emit(self.subjects, said, objects, own)
         self.head, self.objects = self.subjects, objects
-        chained = said[0].relation is not Relation.BETWEEN and first.head not in lex.SCENERY
+        # "on a mission to the left of a tree": no mission stands there.
+        no_thing = lex.SCENERY - lex.FRAMES | kinds.ABSTRACT | kinds.EVENTS
+        chained = said[0].relation is not Relation.BETWEEN and first.head not in no_thing
         if chained and not own and not described:
             self.subjects = objects[-1:]
 
@@ -170,8 +178,10 @@ class RelationReader(PlaceReader):
             return described  # "on the shoulder of a pirate standing on a deck"
         body = first.head in kinds.BODY
         touching = self._at(i - 1).noun is described
+        if touching and said.word in ("above", "over") and self._at(i - 2).word in _LIFTING:
+            return described  # "a man holding an umbrella over a dog"
         if first.determiner in lex.POSSESSIVES and (body or (touching and main.head not in kinds.PEOPLE)):
-            return described
+            return None if main.head in kinds.PRINTS else described  # "a tattoo of a snake on his arm"
         inner = described if touching else described.attribute
         if inner and self._at(i - 1).noun is inner and inner.head in kinds.ABSTRACT | kinds.EVENTS:
             return inner  # "hinting at a return from a journey on the water"
@@ -311,6 +321,16 @@ class RelationReader(PlaceReader):
             if both and self._at(j).kind is Kind.NOUN:  # "to the left and above a cat"
                 return self._objects(i, j, [Said(both, "and"), *others[1:]])
         return self._place(i, i + 1, signs)
+
+
+def _same(noun: NounPhrase, again: NounPhrase | None) -> bool:
+    """Whether "the tray" is the tray named before."""
+    return (
+        again is not None
+        and again.determiner == "the"
+        and again.head == noun.head
+        and set(again.words) <= set(noun.words)
+    )
 
 
 def _has_start(noun: NounPhrase) -> bool:

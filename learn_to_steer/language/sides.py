@@ -6,7 +6,7 @@ from .lexicons import english as lex
 from .lexicons import english_kinds as kinds
 from .matching import NEVER_NOUNS, PLACE_NAMES, PhraseMatcher
 from .phrases import SIDE_NOUNS, Chunk, Kind
-from .relations import SIDE_WORDS
+from .relations import CORNER_WORDS, SIDE_WORDS
 from .words import Token
 
 _SHOWING = frozenset("is are shows show contains has features holds : = -".split())
@@ -17,6 +17,7 @@ _NO_PLACE_BEFORE = frozenset(
 )
 _FROM = frozenset("above below behind beneath underneath under inside within over".split())
 _LONGEST_OWNER = 6
+_CORNERS = frozenset(corner.replace(" ", "-") for corner in CORNER_WORDS)
 
 
 class SideMatcher(PhraseMatcher):
@@ -34,14 +35,17 @@ class SideMatcher(PhraseMatcher):
         return i + 3 if self._word(i + 2) == "of" else i + 2
 
     def _label(self, i: int, word: str) -> int:
-        """ "left: a knight", "the right side shows a dragon", "left, a knight" at the start of a clause."""
+        """ "left: a knight", "upper left: a sun", "the right side shows a dragon" at the start of a clause."""
         if not self._clause_starts():
             return 0
         j = i + 1 if word == "the" else i
-        place = self._word(j)
-        if place not in PLACE_NAMES:
-            return 0
         k = j + 1
+        signs = PLACE_NAMES.get(self._word(j))
+        if corner := CORNER_WORDS.get(f"{self._word(j)} {self._word(k)}".replace("-", " ").strip()):
+            signs, k = corner.signs, k + (self._word(j) not in _CORNERS)
+        if signs is None:
+            return 0
+        first = k
         if self._word(k) == "hand":
             k += 1
         if self._word(k) in SIDE_NOUNS:
@@ -51,14 +55,14 @@ class SideMatcher(PhraseMatcher):
         if [self._word(k), self._word(k + 1)] == ["of", "the"] and self._word(k + 2) in lex.FRAMES:
             k += 3  # "the left half of the image is a desert"
         mark = self._mark(k)
-        bare = k == j + 1
+        bare = k == first
         if not bare and mark in lex.ARTICLES:
-            self._emit(Chunk(Kind.POSITION, "label", position=PLACE_NAMES[place]))
+            self._emit(Chunk(Kind.POSITION, "label", position=signs))
             return k
         if mark == ":" or (mark in _SHOWING and not bare) or (
             mark == "," and bare and self._word(k + 1) in lex.DETERMINERS
         ):  # fmt: skip
-            self._emit(Chunk(Kind.POSITION, "label", position=PLACE_NAMES[place]))
+            self._emit(Chunk(Kind.POSITION, "label", position=signs))
             return k + 1
         return 0
 

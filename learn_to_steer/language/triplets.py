@@ -7,27 +7,28 @@ from typing import Any
 
 from ..errors import SteeringError
 from .mentions import find_two
-from .parse import parse_relations
+from .parse import Understanding, limited, read_prompt
 from .relations import RelationTriplet, canonical_relation
 
 Triplet = RelationTriplet | tuple[str, str, str]
 """A relation triplet, or (subject words, relation name, object words) of the prompt."""
 
 
-def understood_triplets(
+def understandings(
     prompts: Sequence[str],
     given: Sequence[Triplet] | Sequence[Sequence[Triplet]] | None = None,
     single: bool = False,
-) -> list[list[RelationTriplet]]:
-    """The relations of each prompt: parsed, or as `given` by hand, one list per prompt.
+) -> list[Understanding]:
+    """What each prompt says: parsed, or the relations as `given` by hand, one list per prompt.
 
     single: with one prompt `given` may be just its list. Articles in `given` are free ("the dog" is found in
-    "a dog"); the same words twice are the first and the second mention. Raises SteeringError for words that are
-    not in the prompt, one mention on both sides, relations that are not in the vocabulary, and a wrong number
-    of lists.
+    "a dog"); the same words twice are the first and the second mention. A relation that the parser doubts is as good
+    as any other there. Of more than MAX_RELATIONS the first are kept and the `note` names the others. Raises
+    SteeringError for words that are not in the prompt, one mention on both sides, relations that are not in the
+    vocabulary, and a wrong number of lists.
     """
     if given is None:
-        return [list(parse_relations(prompt)) for prompt in prompts]
+        return [read_prompt(prompt) for prompt in prompts]
     lists: list[Any] = list(given)
     if single and (
         not lists or isinstance(lists[0], RelationTriplet) or isinstance(next(iter(lists[0]), None), str)
@@ -38,7 +39,19 @@ def understood_triplets(
             f"Expected one list of triplets for each of {len(prompts)} prompts, got {len(lists)}; "
             "give a list per prompt."
         )
-    return [[_triplet(prompt, t) for t in of_image] for prompt, of_image in zip(prompts, lists, strict=True)]
+    by_hand = [
+        [_triplet(prompt, t) for t in of_image] for prompt, of_image in zip(prompts, lists, strict=True)
+    ]
+    return [Understanding(kept, note=note) for kept, note in map(limited, by_hand)]
+
+
+def understood_triplets(
+    prompts: Sequence[str],
+    given: Sequence[Triplet] | Sequence[Sequence[Triplet]] | None = None,
+    single: bool = False,
+) -> list[list[RelationTriplet]]:
+    """The relations of `understandings`."""
+    return [list(one.relations) for one in understandings(prompts, given, single)]
 
 
 def _triplet(prompt: str, given: Triplet) -> RelationTriplet:

@@ -107,6 +107,44 @@ def test_an_object_beyond_the_text_encoder_is_left_out_and_said(cli, tmp_path):
     assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "steered.png").read_bytes()
 
 
+def test_doubtful_relations_are_shown_and_taken_by_hand(cli, tmp_path):
+    prompt = "a pig on its hind legs, a dog above a car"
+    result = cli("generate", prompt, "--steps", 2, "--out", tmp_path)
+    assert result.code == 0 and "Understood: dog | above | car\n" in result.out
+    assert (
+        'Not steered: "pig | above | hind legs" is doubtful: "hind legs" is a part of the subject'
+        in result.out
+    )
+    assert "--triplet" in result.out
+    trace = json.loads((tmp_path / "trace.json").read_text())
+    assert [row[:3] for row in trace["doubtful"]] == [["pig", "above", "hind legs"]]
+    assert trace["trace"]["labels"] == [["dog above car"]]
+
+    poster = "a dog on the wall, a poster of Cars Under the Moon, a frog under a pig's spell"
+    result = cli("generate", poster, "--triplet", "the dog | above | a frog", "--steps", 2, "--out", tmp_path)
+    assert result.code == 0 and "is doubtful" not in result.out
+    assert json.loads((tmp_path / "trace.json").read_text())["trace"]["labels"] == [["dog above frog"]]
+
+
+def test_a_language_that_is_not_read_and_too_many_relations_are_said(cli, tmp_path):
+    result = cli("generate", "собака слева от кошки, dog", "--steps", 2, "--out", tmp_path)
+    assert result.code == 0 and "which is not read" in result.out
+    assert "not read" in json.loads((tmp_path / "trace.json").read_text())["note"]
+    lines = [part for _ in range(18) for part in ("--triplet", "dog | above | car")]
+    result = cli("generate", "a dog and a car", *lines, "--steps", 2, "--out", tmp_path)
+    assert (
+        result.code == 0 and "Only the first 16 relations are used, left out: dog above car; " in result.out
+    )
+
+
+@pytest.mark.parametrize("triplet", ["dog | left of | dog", "the dog | left of | dog"])
+def test_one_mention_on_both_sides_is_refused(cli, tmp_path, triplet):
+    result = cli("generate", "a dog and a car", "--triplet", triplet, "--out", tmp_path)
+    assert result.code == 2 and "Expected two mentions" in result.err and result.err.count("\n") == 1
+    result = cli("generate", "a dog and a dog", "--triplet", triplet, "--steps", 2, "--out", tmp_path)
+    assert result.code == 0 and "Understood: dog | to the left of | dog" in result.out
+
+
 def test_emojiworld_keeps_its_steps_and_guidance(cli, tmp_path):
     assert cli("generate", "a dog and a fox", "--out", tmp_path).code == 0
     trace = json.loads((tmp_path / "trace.json").read_text())
@@ -153,6 +191,6 @@ def test_an_object_beyond_the_text_encoder_is_left_out_and_named(cli, tmp_path):
     prompt = "a pig above a car" + " and a dog" * 12 + " and a fox"
     triplets = ["--triplet", "pig | above | car", "--triplet", "fox | above | pig"]
     result = cli("generate", prompt, *triplets, "--steps", "2", "--out", tmp_path / "out")
-    assert result.code == 0 and '"fox above pig" is not steered' in result.out
+    assert result.code == 0 and "Not steered: fox above pig. " in result.out
     trace = json.loads((tmp_path / "out" / "trace.json").read_text())["trace"]
     assert trace["labels"] == [["pig above car"]] and trace["evaluations"][0] > 0

@@ -164,6 +164,23 @@ def test_manual_triplets(node, world):
     assert said == "dog | to the right of | teddy bear"
 
 
+def test_doubtful_relations_are_shown_and_taken_by_hand(node, world):
+    text = "a pig on its hind legs, a dog above a car"
+    _, relations, said = node("RelationPrompt", clip=world.clip, text=text)
+    lines = said.splitlines()
+    assert lines[0] == "dog | above | car" and relations.sentences() == ["dog above car"]
+    assert lines[1].startswith("Doubtful, not steered: pig | above | hind legs (") and "triplets" in lines[2]
+    line = lines[1].removeprefix("Doubtful, not steered: ").split(" (")[0]
+    _, relations, said = node("RelationPrompt", clip=world.clip, text=text, triplets=line)
+    assert said == line and relations.sentences() == ["pig above hind legs"] and relations.doubtful == ()
+
+
+def test_what_is_not_read_is_said(node, world):
+    positive, relations, said = node("RelationPrompt", clip=world.clip, text="собака слева от кошки")
+    assert positive and not relations.triplets
+    assert said.splitlines()[0].startswith("No relation found") and "which is not read" in said
+
+
 def _sentence(error):
     text = str(error.value)
     assert text.startswith("Expected") and text.endswith(".") and "\n" not in text

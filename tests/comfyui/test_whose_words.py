@@ -1,16 +1,61 @@
 """Whose words a conditioning is made of: told by its text states, through whatever a graph does to them.
 
 What is right is worked out by hand: a concatenation puts the second text's tokens behind the first's, EmojiWorld's chunks
-are 32 tokens long, and the plain picture is the stock sampler's.
+are 32 tokens long and Stable Diffusion's 77, and the plain picture is the stock sampler's.
 """
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import PACK, PROMPT, latents, options, steered, stock
+
+CHUNK = {"EmojiWorld": 32, "Stable Diffusion 1.5": 77}
+"""Tokens that a short prompt becomes."""
+
+WORDS = [[0, 2], [1, 8], [1, 9]]
+"""Object, token: "<begin> a dog to the right of a teddy bear"."""
+
+
+def _stable_diffusion_clip(pack):
+    """The host's tokenizer of Stable Diffusion 1.5, and a text model of its layout with random weights as wide as
+    EmojiWorld's UNet wants."""
+    import comfy.sd
+    import comfy.sd1_clip
+    import comfy.supported_models_base
+
+    load = import_module(f"{PACK}.learn_to_steer.emojiworld.comfyui.load")
+    settings = json.loads((load.WEIGHTS / "text_encoder" / "config.json").read_text())
+    sizes = {"max_position_embeddings": 77, "vocab_size": 49408}
+    special = {"bos_token_id": 49406, "eos_token_id": 49407, "pad_token_id": 49407}
+    target = comfy.supported_models_base.ClipTarget(
+        comfy.sd1_clip.SD1Tokenizer, load._encoder_class({**settings, **sizes, **special})
+    )
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        clip = comfy.sd.CLIP(target, embedding_directory=None, model_options={"dtype": torch.float32})
+        encoder = clip.cond_stage_model.clip_l.transformer
+        for tensor in encoder.state_dict().values():
+            tensor.copy_(torch.ones_like(tensor) if tensor.ndim == 1 else 0.1 * torch.randn_like(tensor))
+    load.comfy_archive_dtypes(clip.cond_stage_model)
+    return clip
+
+
+@pytest.fixture(scope="module", params=CHUNK)
+def world(request, pack, node, world):
+    """The world with its own text encoder, and with one in the layout of Stable Diffusion 1.5."""
+    if request.param == "EmojiWorld":
+        return SimpleNamespace(**{**vars(world), "chunk": 32})
+    clip = _stable_diffusion_clip(pack)
+    positive, relations, _ = node("RelationPrompt", clip=clip, text=PROMPT)
+    assert positive[0][0].shape == (1, 77, 128) and relations.length == 77
+    changed = {"clip": clip, "positive": positive, "relations": relations, "chunk": 77}
+    changed["negative"] = _encode(SimpleNamespace(clip=clip), "")
+    return SimpleNamespace(**{**vars(world), **changed})
 
 
 def _encode(world, text):
@@ -53,7 +98,10 @@ KEPT = {
     "averaged with nothing of the other": lambda w: _host(
         "ConditioningAverage", "addWeighted", w.positive, _encode(w, "a cat"), 1.0
     ),
-    "combined": lambda w: _encode(w, "a cat") + w.positive,
+    "combined": lambda w: _host("ConditioningCombine", "combine", _encode(w, "a cat"), w.positive),
+    "combined with a longer one": lambda w: _host(
+        "ConditioningCombine", "combine", w.positive, _encode(w, "a cat " * 60)
+    ),
     "an area": lambda w: _host("ConditioningSetArea", "append", w.positive, 128, 128, 0, 0, 1.0),
     "a mask": lambda w: _host(
         "ConditioningSetMask", "append", w.positive, torch.ones(1, 128, 128), "default", 1.0
@@ -61,16 +109,29 @@ KEPT = {
     "a timestep range": lambda w: _host("ConditioningSetTimestepRange", "set_range", w.positive, 0.0, 1.0),
     "concatenated, first": lambda w: _host("ConditioningConcat", "concat", w.positive, _encode(w, "a cat")),
     "concatenated, second": lambda w: _host("ConditioningConcat", "concat", _encode(w, "a cat"), w.positive),
-    "two prompts long, then ours": lambda w: _host(
-        "ConditioningConcat", "concat", _encode(w, "a cat " * 30), w.positive
+    "two prompts, then ours": lambda w: _host(
+        "ConditioningConcat", "concat",
+        _host("ConditioningConcat", "concat", _encode(w, "a cat"), _encode(w, "a frog above a car")), w.positive,
     ),
 }  # fmt: skip
+CHUNKS_BEFORE = {"concatenated, second": 1, "two prompts, then ours": 2}
 
 
 @pytest.mark.parametrize("how", KEPT)
-def test_the_prompt_is_steered_wherever_its_states_are(node, world, how):
+def test_the_prompt_is_steered_on_its_words_wherever_its_states_are(node, world, how, monkeypatch):
+    branch = import_module(f"{PACK}.learn_to_steer.hosts.comfyui.branch")
+    read = []
+
+    class Recorder(branch.AttentionRecorder):
+        def __init__(self, weights, *rest):
+            read.append(weights[0].nonzero().tolist())
+            super().__init__(weights, *rest)
+
+    monkeypatch.setattr(branch, "AttentionRecorder", Recorder)
     _, log = _sampled(node, world, KEPT[how](world))
     assert log.latest.records and log.latest.records[0].move > 0 and not log.runs[0].notes
+    shift = CHUNKS_BEFORE.get(how, 0) * world.chunk
+    assert read and all(one == [[slot, shift + at] for slot, at in WORDS] for one in read)
 
 
 OTHERS = {
@@ -93,7 +154,7 @@ def test_other_states_are_left_alone(node, world, how):
 
 
 def test_another_relation_prompt_of_equal_length_is_another_prompt(node, world):
-    """The graph of two Relation Prompts with crossed wires: both are marked, both have 32 tokens."""
+    """The graph of two Relation Prompts with crossed wires: both are marked, both have as many tokens."""
     positive, relations, _ = node("RelationPrompt", clip=world.clip, text="a frog above a car")
     assert relations.length == world.relations.length and positive[0][0].shape == world.positive[0][0].shape
     _is_plain_and_says_so(node, world, positive, "that of another prompt")
@@ -112,17 +173,17 @@ def test_a_steering_sampler_refuses_the_other_prompt_at_its_door(node, world):
     steered(node, world, positive=_encode(world, "a frog above a car"), options=off)
 
 
-@pytest.mark.parametrize(("order", "shift"), [("first", 0), ("second", 32), ("third", 64)])
-def test_positions_move_with_the_text(node, world, order, shift):
+@pytest.mark.parametrize(("order", "chunks"), [("first", 0), ("second", 1), ("third", 2)])
+def test_positions_move_with_the_text(node, world, order, chunks):
     """ "a dog to the right of a teddy bear": the dog is the second word, so token 2 behind the beginning."""
     owner = import_module(f"{PACK}.learn_to_steer.hosts.comfyui.prompt.owner")
     other = _encode(world, "a cat")
     if order == "third":
         other = _host("ConditioningConcat", "concat", other, _encode(world, "a frog"))
     pair = (world.positive, other) if order == "first" else (other, world.positive)
-    states = _host("ConditioningConcat", "concat", *pair)[0][0]
+    states, shift = _host("ConditioningConcat", "concat", *pair)[0][0], chunks * world.chunk
     assert owner.places(world.relations, states) == (shift,)
-    weights = torch.zeros(1, 2, 32)
+    weights = torch.zeros(1, 2, world.chunk)
     weights[0, 0, 2] = weights[0, 1, 8] = 1.0
     placed = owner.placed(weights, (shift,), states.shape[1])
     assert placed.shape == (1, 2, states.shape[1])
@@ -135,7 +196,7 @@ def test_the_shifted_words_are_the_ones_that_are_read(node, world):
     """The same prompt on both sides of a concatenation: its words stand twice, and both count."""
     owner = import_module(f"{PACK}.learn_to_steer.hosts.comfyui.prompt.owner")
     twice = _host("ConditioningConcat", "concat", world.positive, world.positive)
-    assert owner.places(world.relations, twice[0][0]) == (0, 32)
+    assert owner.places(world.relations, twice[0][0]) == (0, world.chunk)
     other = _host("ConditioningConcat", "concat", _encode(world, "a cat"), world.positive)
     maps = {}
     for name, positive in (("twice", twice), ("other", other)):

@@ -68,6 +68,34 @@ def test_each_image_of_a_batch_has_its_own_list(pipe):
     assert len(caught) == 2
 
 
+def test_doubtful_relations_are_told_and_not_steered(pipe):
+    prompts = [PROMPT, "a cat on its hind legs, a dog above a cat"]
+    out = steered(pipe, prompts)
+    assert [[(t.subject, t.object) for t in image] for image in out.doubtful] == [[], [("cat", "hind legs")]]
+    assert out.trace.labels == [["dog above cat"], ["dog above cat"]]
+    taken = steered(pipe, prompts[1], triplets=out.doubtful[1])
+    assert taken.trace.labels == [["cat above hind legs"]] and taken.doubtful == [[]]
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_sixteen_relations_at_most_and_that_is_said(pipe, by_hand):
+    names = "dog cat cow fox pig car cup hat bed bus bat rat owl ant bee egg jar key map".split()
+    pairs = list(zip(names, names[1:], strict=False))
+    prompt = ", ".join(f"a {a} above a {b}" for a, b in pairs)
+    with pytest.warns(UserWarning, match="Only the first 16 relations are used"):
+        out = steered(pipe, prompt, triplets=[(a, "above", b) for a, b in pairs] if by_hand else None)
+    assert len(out.triplets[0]) == 16 and out.trace.notes[0].startswith("Only the first 16 relations")
+
+
+def test_a_language_that_is_not_read_is_said(pipe):
+    with pytest.warns(UserWarning, match="which is not read"):
+        out = steered(pipe, "собака слева от кошки")
+    assert out.trace.notes == [str(out.trace.notes[0])] and "not read" in out.trace.notes[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert steered(pipe, "собака слева от кошки", objective=None).trace.notes == []
+
+
 def test_nothing_is_said_where_nothing_is_left_out(pipe):
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*not steered.*")

@@ -16,6 +16,7 @@ KINDS = {
     "prints": """
         a t-shirt with a skull on it; a bag with a logo on it; a cake with a name written on it; a flag with a star on it
         a man with a tattoo on his arm; a smile on her face; graffiti on a train; a sticker on a suitcase
+        a tattoo of a snake on his left arm; shot on Kodak Portra 400
         a label on the bottle; a mural on the building; happy words on a poster; a pattern of leaves on the fabric
     """,
     "light and weather": """
@@ -72,6 +73,7 @@ KINDS = {
         a sail on the horizon; a bench on the corner; a car on the left side of the street; a shop on the left bank
         a cabin on the edge of a lake; a picture on the wall; a castle on a hill; text above, image below
         a sunken ship at the bottom of the ocean; hair parted on the left; a shield raised to the right
+        a street at night, a car to the right; a woman, the face to the left
         turn left, turn right; the left one is blue, the right one is green; swipe right; all that is left
         a nearby star; a right angle; a left shoe; the right to remain silent
     """,

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from learn_to_steer.errors import SteeringError
-from learn_to_steer.language import Relation, RelationTriplet, understood_triplets
+from learn_to_steer.language import (
+    Relation,
+    RelationTriplet,
+    read_prompt,
+    understandings,
+    understood_triplets,
+)
 
 
 def given(prompt: str, *triplet: str) -> RelationTriplet:
@@ -50,6 +56,29 @@ def test_a_ready_triplet_of_one_place_is_refused():
     same = RelationTriplet("dog", Relation.LEFT, "dog", (2, 5), (2, 5), (2, 5), (2, 5))
     with pytest.raises(SteeringError, match="same place"):
         understood_triplets(["a dog"], [same], single=True)
+
+
+def test_sixteen_by_hand_and_the_others_are_named():
+    nouns = [f"thing{i}" for i in range(19)]
+    lines = [(a, "above", b) for a, b in zip(nouns, nouns[1:], strict=False)]
+    (understood,) = understandings([", ".join(nouns)], [lines])
+    assert [t.subject for t in understood.relations] == nouns[:16]
+    assert understood.note == (
+        "Only the first 16 relations are used, left out: thing16 above thing17; thing17 above thing18."
+    )
+    assert understandings([", ".join(nouns)], [lines[:16]])[0].note == ""
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a bear on its hind legs", "a lamp on the wall", "a poster of Knights Under the Moon"]
+)
+def test_a_doubtful_relation_is_taken_by_hand(prompt: str):
+    (doubted,) = read_prompt(prompt).doubtful
+    found = given(prompt, doubted.subject, str(doubted.relation), doubted.object)
+    assert (found.subject_span, found.object_span) == (doubted.subject_span, doubted.object_span)
+    assert found.doubt == ""
+    (understood,) = understandings([prompt], [[doubted]])
+    assert understood.relations == (doubted,) and understood.doubtful == ()
 
 
 def test_words_that_are_not_there():

@@ -11,7 +11,7 @@ import operator
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ...attention import MapStack
 from ...classifiers import check_classifier
 from ...errors import SteeringError
-from ...language import RelationTriplet, Triplet, understood_triplets
+from ...language import RelationTriplet, Triplet, understandings
 from ...objectives import LearnedObjective, Objective, RelationTarget, StepInfo, lowest_sigma
 from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, steered_steps
 from ..modules import hooked
@@ -67,6 +67,8 @@ class SteeredOutput:
     left_out: per image, the relations that were understood and not steered, and why.
     seeds: per image, None where generators were given.
     model_calls: forward passes of the denoiser, the pipeline's and those of steering (`trace.forwards`) together.
+    doubtful: per image, relations that its prompt may state; not steered, their `doubt` says why. They can be given as
+    `triplets`.
     """
 
     images: Any
@@ -76,6 +78,7 @@ class SteeredOutput:
     left_out: list[list[LeftOut]]
     seeds: list[int | None]
     model_calls: int
+    doubtful: list[list[RelationTriplet]] = field(default_factory=list)
 
 
 def generate(
@@ -117,6 +120,7 @@ def generate(
     With no objective, no steerable relation or strength 0 the pipeline runs as if called directly: same
     images to the bit, same number of model calls. A relation that cannot be steered - the objective does not know it,
     its objects are beyond what the text encoder reads - is left out, with a warning, and the picture comes all the same.
+    So are relations beyond the first `language.MAX_RELATIONS`; a prompt in a language that is not read is warned of too.
 
     Raises SteeringError for another pipeline, an objective that does not fit the model, triplets given by hand whose words
     are not in the prompt or whose relation nobody knows, a scheduler that cannot be steered, and arguments that contradict
@@ -137,11 +141,12 @@ def generate(
     )
     if negatives is not None and pipe_arguments.get("negative_prompt_embeds") is not None:
         raise SteeringError("Expected negative_prompt or negative_prompt_embeds, got both; give one of them.")
-    understood = understood_triplets(prompts, triplets, single)
+    read = understandings(prompts, triplets, single)
     each = _whole(pipe_arguments.pop("num_images_per_prompt", None) or 1, "num_images_per_prompt")
     if each < 1:
         raise SteeringError(f"Expected num_images_per_prompt to be 1 or more, got {each}; correct it.")
-    prompts, understood = _repeated(prompts, each), _repeated(understood, each)
+    prompts, read = _repeated(prompts, each), _repeated(read, each)
+    understood = [list(one.relations) for one in read]
     seeds, generators = _randomness(seed, generators, len(prompts))
     run = run_of(
         pipe,
@@ -163,6 +168,9 @@ def generate(
 
     trace = SteeringTrace([[] for _ in prompts])
     left_out: list[list[LeftOut]] = [[] for _ in prompts]
+    notes: list[str] = []
+    if objective is not None and plan.strength > 0:
+        notes = list(dict.fromkeys(one.note for one in read if one.note))
     steering: _Steering | None = None
     calls = _Counter()
     with hooked([run.model.register_forward_pre_hook(calls)]):
@@ -178,9 +186,13 @@ def generate(
             if any(wanted.targets):
                 steering = _Steering.prepare(run, objective, plan, wanted, family)
                 trace = steering.trace
+        for note in notes:
+            warnings.warn(note, stacklevel=2)
+        trace.notes[:0] = notes
         with steering.watching() if steering is not None else nullcontext():
             images, latents = run.call(steering, on_step, output_type)
-    return SteeredOutput(images, latents, understood, trace, left_out, seeds, calls.count)
+    doubtful = [list(one.doubtful) for one in read]
+    return SteeredOutput(images, latents, understood, trace, left_out, seeds, calls.count, doubtful)
 
 
 class _Counter:

@@ -137,7 +137,7 @@ FRAMES = _words(
     """
     image images photo photos photograph photographs picture pictures pic scene frame shot view snapshot
     composition rendering render selfie canvas photography screenshot background foreground backdrop shots
-    panel page
+    panel page exposure exposures timelapse time-lapse
     """
 )
 # These are things as well; only "a painting of ..." opens a prompt.

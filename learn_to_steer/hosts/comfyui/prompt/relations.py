@@ -10,14 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ....errors import SteeringError
-from ....language import RelationTriplet, strip_weighting, understood_triplets, written_triplet
+from ....language import RelationTriplet, Understanding, strip_weighting, understandings, written_triplet
 from .words import Part, context_parts, word_positions
 
 MARK = "learn_to_steer"
 """Key of a conditioning entry that says which prompt's relations belong to it."""
-
-MOST_RELATIONS = 16
-"""Relations of one prompt that are steered; more than that no picture can show."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +24,10 @@ class PromptRelations:
     text: the prompt as given. triplets: its relations, steered or not. positions: for the span of each noun, its token
     positions along the context (in Stable Diffusion 3 in both encoders' parts of it). length: text tokens of the context.
     mark: names this prompt in a conditioning. left_out: relations that were understood and cannot be steered, in words,
-    each with the reason.
-    mark: names this prompt in a conditioning. states: digests of the text states it was encoded to, token by token, for
-    each entry of its conditioning (`owner.py`); none: no conditioning is known to be its own.
+    each with the reason. doubtful: relations that the prompt may state, not steered, their `doubt` says why. note: a
+    sentence about the language of the prompt, or relations beyond the first MAX_RELATIONS; "" for none. states: digests of
+    the text states it was encoded to, token by token, for each entry of its conditioning (`owner.py`); none: no
+    conditioning is known to be its own.
     """
 
     text: str
@@ -38,6 +36,8 @@ class PromptRelations:
     length: int
     mark: str
     left_out: tuple[tuple[str, str], ...] = ()
+    doubtful: tuple[RelationTriplet, ...] = ()
+    note: str = ""
     states: tuple[tuple[bytes, ...], ...] = ()
 
     def tokens_of(self, span: tuple[int, int]) -> list[int]:
@@ -55,18 +55,20 @@ def read_prompt(clip: Any, text: str, manual: str = "") -> PromptRelations:
     manual: triplets to use instead of the parser's, one a line, "dog | right of | teddy bear"; empty: parse the prompt.
 
     Nothing that a prompt says is an error: lines of another form, relations that are not in the vocabulary, objects that
-    are not in the prompt or not among the tokens, and relations beyond the first MOST_RELATIONS are `left_out`.
+    are not in the prompt or not among the tokens are `left_out`; of relations beyond the first MAX_RELATIONS the `note`
+    tells.
     """
     plain = strip_weighting(text)
-    triplets, left_out = _understood(text, plain, manual)
+    understanding, left_out = _understood(text, plain, manual)
+    triplets = understanding.relations
     try:
         parts = context_parts(clip, text)
     except SteeringError as error:
         left_out += [(_sentence(t), str(error)) for t in triplets]
-        triplets, parts = [], []
+        triplets, parts = (), []
     positions: dict[tuple[int, int], tuple[int, ...]] = {}
     kept: list[RelationTriplet] = []
-    for triplet in triplets[:MOST_RELATIONS]:
+    for triplet in triplets:
         spans = (triplet.subject_noun, triplet.object_noun)
         try:
             found = {s: _positions(clip, parts, text, plain, s) for s in spans if s not in positions}
@@ -75,32 +77,27 @@ def read_prompt(clip: Any, text: str, manual: str = "") -> PromptRelations:
         else:
             positions |= found
             kept.append(triplet)
-    if (further := len(triplets) - MOST_RELATIONS) > 0:
-        reason = (
-            f"Expected at most {MOST_RELATIONS} relations in a prompt, got {len(triplets)}; the first {MOST_RELATIONS} are "
-            "taken, split the prompt for more."
-        )
-        left_out.append((f"{further} further relation{'s' if further > 1 else ''}", reason))
     located = tuple(sorted(positions.items()))
     length = sum(len(part.ids) for part in parts)
     mark = hashlib.sha256(repr((text, located)).encode()).hexdigest()[:16]
-    return PromptRelations(text, tuple(kept), located, length, mark, tuple(left_out))
+    doubtful, note = understanding.doubtful, understanding.note
+    return PromptRelations(text, tuple(kept), located, length, mark, tuple(left_out), doubtful, note)
 
 
-def _understood(text: str, plain: str, manual: str) -> tuple[list[RelationTriplet], list[tuple[str, str]]]:
+def _understood(text: str, plain: str, manual: str) -> tuple[Understanding, list[tuple[str, str]]]:
     """The relations of the prompt, or those of the lines given by hand, and the lines that give none with the reason."""
     lines = [line.strip() for line in manual.splitlines() if line.strip()]
     if not lines:
-        return list(understood_triplets([text])[0]), []
+        return understandings([text])[0], []
     triplets: list[RelationTriplet] = []
     left_out: list[tuple[str, str]] = []
     for line in lines:
         try:
             shown = text if "embedding:" in line else plain  # an embedding is syntax, yet it can be an object
-            triplets += understood_triplets([shown], [[written_triplet(line)]])[0]
+            triplets += understandings([shown], [[written_triplet(line)]])[0].relations
         except SteeringError as error:
             left_out.append((line, str(error)))
-    return triplets, left_out
+    return understandings([text], [triplets])[0], left_out
 
 
 def _positions(clip: Any, parts: list[Part], text: str, plain: str, span: tuple[int, int]) -> tuple[int, ...]:
