@@ -40,7 +40,8 @@ _VIEWERS = frozenset("camera lens viewer viewers".split())
 _DEVICES = frozenset("phone cellphone smartphone telephone laptop computer tablet radio microphone".split())
 _VEHICLES = frozenset("bus train plane airplane aeroplane subway tram metro flight".split())
 _LAMPS = frozenset(
-    "traffic street signal stop warning brake tail head ceiling desk night floor porch neon led string fairy christmas".split()
+    "traffic street signal stop warning brake tail head ceiling desk night floor porch neon led string "
+    "fairy christmas".split()
 )
 _SKY = frozenset("sky skies heavens horizon weather".split())
 _WEATHER = frozenset("rain snow wind breeze storm storms lightning air thunder snowfall rainfall".split())

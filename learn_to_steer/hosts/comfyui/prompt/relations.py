@@ -26,8 +26,7 @@ class PromptRelations:
 
     text: the prompt as given. triplets: its relations, steered or not. positions: for the span of each noun, its token
     positions along the context (in Stable Diffusion 3 in both encoders' parts of it). length: text tokens of the context.
-    mark: names this prompt in a conditioning. left_out: relations that were understood and cannot be steered, in words,
-    each with the reason.
+    left_out: relations that were understood and cannot be steered, in words, each with the reason.
     mark: names this prompt in a conditioning. states: digests of the text states it was encoded to, token by token, for
     each entry of its conditioning (`owner.py`); none: no conditioning is known to be its own.
     """
@@ -43,10 +42,6 @@ class PromptRelations:
     def tokens_of(self, span: tuple[int, int]) -> list[int]:
         """Token positions of the noun at this character span. Raises KeyError for a span of no noun."""
         return list(dict(self.positions)[span])
-
-    def sentences(self) -> list[str]:
-        """Each relation in words: "dog to the right of teddy bear"."""
-        return [_sentence(t) for t in self.triplets]
 
 
 def read_prompt(clip: Any, text: str, manual: str = "") -> PromptRelations:
