@@ -31,28 +31,6 @@ def find_runs(prompt_ids: Sequence[int], word_ids: Sequence[int]) -> list[int]:
     return [i for i in range(len(prompt_ids) - size + 1) if list(prompt_ids[i : i + size]) == wanted]
 
 
-def find_tokens(prompt_ids: Sequence[int], word_ids: Sequence[int], occurrence: int = 0) -> list[int]:
-    """Token positions of the `occurrence`-th (from 0) run of `word_ids` inside `prompt_ids`.
-
-    >>> find_tokens([49406, 320, 1929, 536, 320, 1929, 49407], [1929], occurrence=1)
-    [5]
-
-    Raises SteeringError when the prompt does not hold that many runs.
-    """
-    if not word_ids:
-        raise SteeringError(
-            "Expected the tokens of an object's words, got none; give the object at least one word."
-        )
-    starts = find_runs(prompt_ids, word_ids)
-    if occurrence < 0 or occurrence >= len(starts):
-        raise SteeringError(
-            f"Expected mention number {occurrence + 1} of an object with token ids {list(word_ids)} in the "
-            f"prompt's {len(prompt_ids)} tokens, found {len(starts)}; name the object with the words the "
-            "prompt uses."
-        )
-    return list(range(starts[occurrence], starts[occurrence] + len(word_ids)))
-
-
 def locate_by_offsets(
     offsets: Sequence[tuple[int, int]], prompt: str, span: tuple[int, int], length: int
 ) -> list[int]:

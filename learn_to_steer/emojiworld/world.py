@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..evaluation.rules import geneval
 from ..language import Relation
 
 IMAGE_SIZE = 128
@@ -119,10 +120,8 @@ def article(noun: str) -> str:
 
 
 def holds(a: Box, relation: Relation, b: Box) -> bool:
-    """GenEval's position rule: is ``a`` in ``relation`` to ``b``? (See :mod:`learn_to_steer.evaluation`.)"""
-    from ..evaluation.position import position_holds
-
-    return position_holds((a.x, a.y, a.width, a.height), relation, (b.x, b.y, b.width, b.height))
+    """GenEval's position rule (`evaluation.rules.geneval`): is ``a`` in ``relation``, one of the directions, to ``b``?"""
+    return geneval.stands((a.x - b.x, a.y - b.y), (a.width + b.width, a.height + b.height), relation)
 
 
 def sample_caption(

@@ -12,6 +12,7 @@ from learn_to_steer.attention import (
     StopForward,
     attention_maps,
 )
+from learn_to_steer.attention.stack import resized
 from learn_to_steer.errors import SteeringError
 
 
@@ -130,6 +131,46 @@ def test_maps_that_are_not_square_become_square():
     assert stack([(6, 9), (3, 4)]).stacked(4).shape == (1, 2, 4, 4, 4)
 
 
+def test_area_resizing_takes_the_mean_of_what_each_cell_covers():
+    """4 x 4 to 2 x 2: the mean of each block of 2 x 2. Bilinear resizing would give the same here, so 6 x 6 as well, of
+    which a cell covers 3 x 3 and bilinear resizing reads only the middle."""
+    four = torch.tensor(
+        [[0.0, 2.0, 1.0, 1.0], [4.0, 6.0, 1.0, 5.0], [8.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
+    ).view(1, 1, 1, 4, 4)
+    assert resized(four, 2, "area").flatten().tolist() == [3.0, 2.0, 2.0, 0.25]
+    six = torch.zeros(1, 1, 1, 6, 6)
+    six[..., 0, 0], six[..., 5, 3] = 9.0, 18.0
+    assert resized(six, 2, "area").flatten().tolist() == [1.0, 0.0, 0.0, 2.0]
+    assert resized(six, 2, "bilinear").flatten().tolist() == [0.0, 0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("resize, read", [("area", 1.0), ("bilinear", 1 / 16)])
+def test_area_resizing_reads_every_position_of_a_large_map(resize, read):
+    """64 x 64 at S = 8: bilinear resizing reads the 2 x 2 middle positions of each block of 8 x 8."""
+    large = torch.rand(2, 2, 3, 64, 64, requires_grad=True)
+    resized(large, 8, resize).sum().backward()
+    assert (large.grad != 0).float().mean().item() == read
+    if resize == "area":
+        assert torch.equal(large.grad, torch.full_like(large.grad, 1 / 64))
+
+
+def test_area_resizing_of_a_map_that_grows_in_height_and_shrinks_in_width():
+    """(2, 8) at S = 4: pairs of columns are averaged, then rows interpolated at 1/4, 3/4, 5/4 and 7/4 of the height of
+    one, whose centres lie at 1/2 and 3/2: weights of the second row 0, 1/4, 3/4, 1."""
+    flat = torch.tensor([[0.0, 2.0, 4.0, 4.0, 0.0, 0.0, 1.0, 3.0], [8.0] * 8]).view(1, 1, 1, 2, 8)
+    expected = [[1.0, 4.0, 0.0, 2.0], [2.75, 5.0, 2.0, 3.5], [6.25, 7.0, 6.0, 6.5], [8.0] * 4]
+    assert resized(flat, 4, "area")[0, 0, 0].tolist() == expected
+
+
+def test_stacking_resizes_as_it_is_told():
+    six = torch.zeros(1, 2, 2, 6, 6)
+    six[..., 0, 0], six[..., 5, 3] = 9.0, 18.0  # means 1 and 2 of the first and the last cell, which sum to 3
+    maps = MapStack((LAYERS[0],), (six,))
+    assert torch.allclose(
+        maps.stacked(2, "always", "area")[0, 0, 0], torch.tensor([[1 / 3, 0.0], [0.0, 2 / 3]])
+    )
+
+
 def record(recorder, layer, size=2):
     recorder.record(layer, torch.randn(1, 2, size * size, 4), torch.randn(1, 2, 7, 4), 0.5, size, size)
 
@@ -149,6 +190,35 @@ def test_recorder_without_stop_goes_on():
     for each in LAYERS:
         record(recorder, each)
     assert recorder.done and recorder.maps().channels == 8
+
+
+@pytest.mark.parametrize(
+    "rows, at", [(slice(-2, None), [2, 3]), (slice(0, 2), [0, 1]), (slice(1, 3), [1, 2])]
+)
+def test_recorder_reads_the_rows_that_the_weights_are_for(rows, at):
+    """A pass of four rows, as of two images with guidance: the maps are those of the chosen rows by the plain formula."""
+    torch.manual_seed(0)
+    query, key, weights = torch.randn(4, 2, 6, 4), torch.randn(4, 2, 7, 4), torch.rand(2, 3, 7)
+    recorder = AttentionRecorder(weights, LAYERS[:1], stop=False, rows=rows)
+    recorder.record(LAYERS[0], query, key, 0.5, 2, 3)
+    (maps,) = recorder.maps().maps
+    assert maps.shape == (2, 3, 2, 2, 3)
+    for row, chosen in enumerate(at):
+        for position in range(6):
+            for head in range(2):
+                scores = 0.5 * key[chosen, head] @ query[chosen, head, position]
+                expected = weights[row] @ scores.softmax(-1)
+                assert torch.allclose(maps[row, :, head, position // 3, position % 3], expected, atol=1e-6)
+
+
+def test_what_was_taken_from_a_recorder_is_recorded_again():
+    recorder = AttentionRecorder(torch.rand(1, 2, 7), LAYERS[:2], stop=False)
+    record(recorder, LAYERS[0])
+    record(recorder, LAYERS[1])
+    before = recorder.maps().maps[0]
+    assert recorder.take(LAYERS[0]) is before and recorder.wants(LAYERS[0]) and not recorder.done
+    recorder.put(LAYERS[0], before * 2)
+    assert recorder.done and torch.equal(recorder.maps().maps[0], before * 2)
 
 
 def test_recorder_refuses_what_it_cannot_do():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from learn_to_steer.classifiers import (
@@ -54,6 +55,20 @@ def test_round_trip(model, tmp_path):
     assert not again.training
     x, time = torch.rand(2, 2, 6, 8, 8), torch.tensor([5, 10])
     assert torch.equal(again(x, time), model(x, time))
+
+
+def test_a_card_keeps_how_maps_are_resized_and_files_without_a_word_of_it_are_bilinear(tmp_path):
+    """Files were written before maps could be resized otherwise; theirs were bilinear, and are read as such."""
+    path = tmp_path / "c.safetensors"
+    save_classifier(SymmetricRelationClassifier(replace(CARD, resize="area", renormalise="official")), path)
+    assert load_classifier(path).card == replace(CARD, resize="area", renormalise="official")
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    older = {name: value.replace(', "resize": "area"', "") for name, value in metadata.items()}
+    assert older != metadata
+    save_file(tensors, path, older)
+    assert load_classifier(path).card.resize == "bilinear"
 
 
 def test_saving_replaces_whole_files_and_leaves_nothing_behind_on_failure(model, tmp_path, monkeypatch):

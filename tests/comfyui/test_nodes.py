@@ -196,7 +196,7 @@ def test_bad_triplets_are_named_and_stop_nothing(node, world, line):
     conditioning, relations, said = node(
         "RelationPrompt", clip=world.clip, text=text, triplets=f"{line}\ndog | above | teddy bear"
     )
-    assert relations.sentences() == ["dog above teddy bear"]
+    assert [f"{t.subject} {t.relation} {t.object}" for t in relations.triplets] == ["dog above teddy bear"]
     ((words, reason),) = relations.left_out
     assert words == line and reason.startswith("Expected") and reason.endswith(".") and "\n" not in reason
     assert said.splitlines() == ["dog | above | teddy bear", f"Left out: {line}. {reason}"]

@@ -300,7 +300,7 @@ def test_relations_that_cannot_be_located_are_left_out_and_named(clips):
     relations = prompt.read_prompt(
         clips("sd1"), "a dog above a cat", "dog | above | cat\ndog above cat\ncat | below | zebra"
     )
-    assert relations.sentences() == ["dog above cat"]
+    assert [f"{t.subject} {t.relation} {t.object}" for t in relations.triplets] == ["dog above cat"]
     assert [words for words, _ in relations.left_out] == ["dog above cat", "cat | below | zebra"]
     assert all(reason.startswith("Expected") and "\n" not in reason for _, reason in relations.left_out)
 
@@ -320,7 +320,7 @@ def test_tokens_of_another_text_leave_only_their_relation_out(clips):
         tokenize=lambda text: clip.tokenize(text.replace("a dog", "a zebra")), tokenizer=clip.tokenizer
     )
     relations = prompt.read_prompt(rewriting, "a dog above a cat, a car above a bird")
-    assert relations.sentences() == ["car above bird"]
+    assert [f"{t.subject} {t.relation} {t.object}" for t in relations.triplets] == ["car above bird"]
     ((words, reason),) = relations.left_out
     assert words == "dog above cat" and '"dog"' in reason
 
@@ -331,7 +331,10 @@ def test_sixteen_relations_at_most(clips):
     text = "a " + ", a ".join(nouns)
     lines = "\n".join(f"{a} | above | {b}" for a, b in zip(nouns, nouns[1:], strict=False))
     relations = prompt.read_prompt(clips("sd1"), text, lines)
-    assert relations.sentences() == [f"{a} above {b}" for a, b in zip(nouns[:16], nouns[1:17], strict=True)]
+    assert [f"{t.subject} {t.relation} {t.object}" for t in relations.triplets] == [
+        f"{a} above {b}" for a, b in zip(nouns[:16], nouns[1:17], strict=True)
+    ]
     assert relations.left_out == ()
     assert relations.note.startswith("Only the first 16 relations are used, left out: car1 above car2; ")
-    assert relations.note.endswith("; and 2 more.") and "\n" not in relations.note
+    assert relations.note.endswith("; and 2 more.") and "
+" not in relations.note

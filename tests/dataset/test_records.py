@@ -7,8 +7,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learn_to_steer.attention import AttentionLayer, MapStack
-from learn_to_steer.dataset import RecordedMaps
 from learn_to_steer.errors import SteeringError
 from learn_to_steer.records import append, atomic, read
 
@@ -107,32 +105,3 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
         temporary.write_text("half")
         raise KeyboardInterrupt
     assert [p.name for p in tmp_path.iterdir()] == ["shard.bin"] and path.read_text() == "first"
-
-
-def test_recorded_maps_are_written_whole_and_damaged_ones_refused(tmp_path, monkeypatch):
-    layer = AttentionLayer("mid.0", "mid", 0, 2)
-    maps = RecordedMaps(
-        MapStack((layer,), (torch.rand(3, 2, 2, 4, 4),)),
-        ("above", "below"),
-        holds=torch.tensor([0, 1, 0]),
-        worded=torch.tensor([0, 1, 1]),
-        timestep=torch.tensor([5, 5, 5]),
-    )
-    path = tmp_path / "shard.safetensors"
-    maps.save(path)
-    assert [p.name for p in tmp_path.iterdir()] == ["shard.safetensors"]
-    data = path.read_bytes()
-    import learn_to_steer.dataset.record as record
-
-    def half(tensors, file, metadata):
-        file.write_bytes(data[: len(data) // 2])
-        raise OSError("disk full")
-
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="disk full"):
-        patch.setattr(record, "save_file", half)
-        maps.save(path)
-    assert path.read_bytes() == data and len(list(tmp_path.iterdir())) == 1
-    for length in range(0, len(data), 7):
-        path.write_bytes(data[:length])
-        with pytest.raises(SteeringError, match="recorded maps"):
-            RecordedMaps.load(path)

@@ -8,27 +8,17 @@ import pytest
 import torch
 
 from learn_to_steer.attention import token_weights
-from learn_to_steer.classifiers import SYMMETRIC_RELATIONS, ClassifierCard, SymmetricRelationClassifier
 from learn_to_steer.errors import SteeringError
 from learn_to_steer.hosts.diffusers import attention_layers, generate, model_family, run_of, token_positions
 from learn_to_steer.hosts.diffusers.flux.transformer import record_flux
-from learn_to_steer.objectives import CentroidObjective, LearnedObjective, RelationTarget, StepInfo
+from learn_to_steer.objectives import CentroidObjective, RelationTarget, StepInfo
 from learn_to_steer.steering import SteeringPlan
+
+from .made import fingerprint, learned, plain_images
 
 PROMPT = "a dog above a cat"
 PLAN = SteeringPlan(end=0.5, evaluations_per_step=2, step_rule="relative", step_size=0.1, reached=None)
 RUN = {"num_inference_steps": 4, "height": 32, "width": 48, "output_type": "pt", "max_sequence_length": 24}
-
-
-def learned(pipe, **changes):
-    torch.manual_seed(0)
-    heads = sum(layer.heads for layer in attention_layers(pipe.transformer))
-    card = ClassifierCard(SYMMETRIC_RELATIONS, channels=heads, map_size=8)
-    model = SymmetricRelationClassifier(replace(card, **changes))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(4)
-    return LearnedObjective(model)
 
 
 def steered(pipe, prompt=PROMPT, **changes):
@@ -36,8 +26,7 @@ def steered(pipe, prompt=PROMPT, **changes):
 
 
 def plainly(pipe, prompt=(PROMPT,), seed=3, **changes):
-    generators = [torch.Generator().manual_seed(seed + i) for i in range(len(prompt))]
-    return pipe(list(prompt), generator=generators, **{**RUN, **changes}).images
+    return plain_images(pipe, prompt, seed, **{**RUN, **changes})
 
 
 class Calls:
@@ -47,14 +36,6 @@ class Calls:
 
     def __call__(self, *arguments):
         self.count += 1
-
-
-def fingerprint(pipe):
-    return [
-        (name, len(m._forward_hooks), len(m._forward_pre_hooks), id(getattr(m, "processor", None)))
-        + tuple(p.requires_grad for p in m.parameters(recurse=False))
-        for name, m in pipe.transformer.named_modules()
-    ]
 
 
 def test_layers_family_and_text(flux_pipe):
@@ -136,12 +117,12 @@ def test_steering_that_never_moves_changes_nothing(request, kind, cfg):
 @pytest.mark.parametrize("kind", ["flux_pipe", "dev_pipe"])
 def test_steering_raises_the_probability_and_is_reproducible(request, kind):
     pipe = request.getfixturevalue(kind)
-    before, plan = fingerprint(pipe), replace(PLAN, evaluations_per_step=4)
+    before, plan = fingerprint(pipe.transformer), replace(PLAN, evaluations_per_step=4)
     out = steered(pipe, plan=plan)
     assert out.trace.records[-1].probability > out.trace.records[0].probability
     assert not torch.equal(out.images, plainly(pipe))
     assert torch.equal(out.images, steered(pipe, plan=plan).images)
-    assert fingerprint(pipe) == before
+    assert fingerprint(pipe.transformer) == before
     assert all(p.grad is None for p in pipe.transformer.parameters())
 
 
@@ -170,7 +151,7 @@ def test_batch_equals_each_alone(request, kind):
     assert torch.allclose(together.images[1], plainly(pipe, prompts[1:2], seed=4)[0], atol=1e-5)
 
 
-def test_the_embedded_guidance_reaches_the_reading(dev_pipe):
+def test_the_embedded_guidance_reaches_the_evaluation(dev_pipe):
     """The maps steering reads are those the pipeline's own call of the transformer has."""
     seen = []
 
@@ -185,10 +166,11 @@ def test_the_embedded_guidance_reaches_the_reading(dev_pipe):
             guidance_scale=guidance,
         )
     handle.remove()
-    looks, calls = [seen[0], seen[5]], [seen[1], seen[6]]  # a look, then four calls, twice
-    for look, call in zip(looks, calls, strict=True):
-        assert torch.allclose(look, call, atol=1e-5)
-    assert not torch.allclose(*looks, atol=1e-5)
+    # An evaluation, then four calls, twice.
+    evaluations, calls = [seen[0], seen[5]], [seen[1], seen[6]]
+    for evaluation, call in zip(evaluations, calls, strict=True):
+        assert torch.allclose(evaluation, call, atol=1e-5)
+    assert not torch.allclose(*evaluations, atol=1e-5)
 
 
 def test_the_pass_ends_after_the_last_block_that_is_read(flux_pipe):
@@ -272,7 +254,7 @@ def test_steps_are_told_by_sigma(flux_pipe):
 
 @pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyboardInterrupt()])
 def test_nothing_is_left_behind_after_an_exception(flux_pipe, error):
-    before, expected = fingerprint(flux_pipe), steered(flux_pipe)
+    before, expected = fingerprint(flux_pipe.transformer), steered(flux_pipe)
 
     def fails(*arguments):
         raise error
@@ -281,7 +263,7 @@ def test_nothing_is_left_behind_after_an_exception(flux_pipe, error):
     with pytest.raises(type(error)):
         steered(flux_pipe)
     handle.remove()
-    assert fingerprint(flux_pipe) == before
+    assert fingerprint(flux_pipe.transformer) == before
     assert torch.equal(steered(flux_pipe).images, expected.images)
 
 

@@ -7,18 +7,15 @@ import pytest
 import torch
 
 from learn_to_steer.attention import token_weights
-from learn_to_steer.classifiers import (
-    SYMMETRIC_RELATIONS,
-    ClassifierCard,
-    SymmetricConfig,
-    SymmetricRelationClassifier,
-)
+from learn_to_steer.classifiers import SymmetricConfig, SymmetricRelationClassifier
 from learn_to_steer.errors import SteeringError
 from learn_to_steer.hosts.diffusers import attention_layers, generate, model_family, record_unet
 from learn_to_steer.hosts.diffusers.schedule import Schedule
 from learn_to_steer.language import Relation
 from learn_to_steer.objectives import CentroidObjective, LearnedObjective, RelationTarget, StepInfo
 from learn_to_steer.steering import SteeringPlan
+
+from .made import fingerprint, learned, plain_images
 
 PROMPT = "a dog above a cat"
 PLAN = SteeringPlan(end=0.5, evaluations_per_step=2, step_rule="relative", step_size=0.1, reached=None)
@@ -41,44 +38,17 @@ SCHEDULERS = [
 ]
 
 
-def learned(pipe, **changes):
-    torch.manual_seed(0)
-    heads = sum(layer.heads for layer in attention_layers(pipe.unet))
-    card = ClassifierCard(SYMMETRIC_RELATIONS, channels=heads, map_size=8)
-    model = SymmetricRelationClassifier(replace(card, **changes))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(4)
-    return LearnedObjective(model)
-
-
 def steered(pipe, prompt=PROMPT, **changes):
     return generate(pipe, prompt, **{"objective": learned(pipe), "plan": PLAN, "seed": 3, **RUN, **changes})
 
 
 def plainly(pipe, prompt=(PROMPT,), seed=3, **changes):
-    generators = [torch.Generator().manual_seed(seed + i) for i in range(len(prompt))]
-    return pipe(list(prompt), generator=generators, **{**RUN, **changes}).images
+    return plain_images(pipe, prompt, seed, **{**RUN, **changes})
 
 
 def use(pipe, name, **changes):
     settings = {k: v for k, v in pipe.scheduler.config.items() if not k.startswith("_")}
     pipe.scheduler = getattr(diffusers, name).from_config({**settings, "skip_prk_steps": True, **changes})
-
-
-def fingerprint(pipe):
-    """Everything that must be as it was: hooks, gradients asked for, processors, instance attributes."""
-    return [
-        (
-            name,
-            len(m._forward_hooks),
-            len(m._forward_pre_hooks),
-            id(getattr(m, "processor", None)),
-            sorted(k for k in vars(m) if not k.startswith("_")),
-            [p.requires_grad for p in m.parameters(recurse=False)],
-        )
-        for name, m in pipe.unet.named_modules()
-    ]
 
 
 class Calls:
@@ -213,13 +183,13 @@ def test_steering_that_never_moves_changes_nothing(pipe, name):
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_steering_raises_the_probability_and_is_reproducible(pipe, name):
     use(pipe, name)
-    before = fingerprint(pipe)
+    before = fingerprint(pipe.unet)
     out = steered(pipe, plan=replace(PLAN, evaluations_per_step=4))
     first, last = out.trace.records[0].probability, out.trace.records[-1].probability
     assert last > first
     assert not torch.equal(out.images, plainly(pipe))
     assert torch.equal(out.images, steered(pipe, plan=replace(PLAN, evaluations_per_step=4)).images)
-    assert fingerprint(pipe) == before
+    assert fingerprint(pipe.unet) == before
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
@@ -302,7 +272,7 @@ def test_counts_and_progress(pipe):
 @pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyboardInterrupt()])
 @pytest.mark.parametrize("place", ["unet", "objective", "callback"])
 def test_nothing_is_left_behind_after_an_exception(pipe, error, place):
-    before, expected = fingerprint(pipe), steered(pipe)
+    before, expected = fingerprint(pipe.unet), steered(pipe)
     settings = {}
 
     def fails(*arguments, **keywords):
@@ -320,7 +290,7 @@ def test_nothing_is_left_behind_after_an_exception(pipe, error, place):
         steered(pipe, **settings)
     if handle is not None:
         handle.remove()
-    assert fingerprint(pipe) == before
+    assert fingerprint(pipe.unet) == before
     assert torch.equal(steered(pipe).images, expected.images)
 
 

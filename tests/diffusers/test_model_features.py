@@ -12,6 +12,8 @@ from learn_to_steer.hosts.diffusers import denoiser, generate, record_unet
 from learn_to_steer.objectives import CentroidObjective
 from learn_to_steer.steering import SteeringPlan
 
+from .made import fingerprint, plain_images
+
 PROMPT = "a dog above a cat"
 PLAN = SteeringPlan(end=0.5, evaluations_per_step=2, step_size=0.1, reached=None)
 WATCHING = replace(PLAN, reached=1e-9)
@@ -26,15 +28,7 @@ def steered(pipe, **changes):
 
 
 def plainly(pipe, **changes):
-    return pipe([PROMPT], generator=[torch.Generator().manual_seed(3)], **{**RUN, **changes}).images
-
-
-def fingerprint(model):
-    return [
-        (name, len(m._forward_hooks), len(m._forward_pre_hooks), id(vars(m).get("forward")))
-        + tuple((id(p), p.dtype, p.requires_grad) for p in m.parameters(recurse=False))
-        for name, m in model.named_modules()
-    ]
+    return plain_images(pipe, [PROMPT], 3, **{**RUN, **changes})
 
 
 # Caches

@@ -57,6 +57,19 @@ def test_learned_objective_is_the_cross_entropy_of_each_pair():
         assert gradient.isfinite().all() and gradient.abs().max() > 0
 
 
+def test_learned_objective_resizes_as_the_card_says():
+    """As `stacked` does, whose values are worked out in tests/attention."""
+    torch.manual_seed(0)
+    maps = MapStack((AttentionLayer("mid.0", "mid", 0, 4),), (torch.rand(1, 2, 4, 16, 16),))
+    found = {}
+    for resize in ("bilinear", "area"):
+        objective = LearnedObjective(classifier(map_size=4, resize=resize))
+        found[resize] = objective.logits(maps, [[RelationTarget(0, 1, "above")]], STEP)
+        given = maps.stacked(4, "always", resize)
+        assert torch.equal(found[resize], objective.classifier(given, torch.zeros(1, dtype=torch.long)))
+    assert not torch.allclose(found["area"], found["bilinear"])
+
+
 def test_learned_objective_leaves_the_classifier_alone():
     model = classifier().train()
     LearnedObjective(model)

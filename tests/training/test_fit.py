@@ -1,7 +1,11 @@
 """Fitting on small synthetic maps in which a spot stands where the object is - and, where wanted, a trace of the word."""
 
-import pytest
+import copy
+from dataclasses import replace
+
 import torch
+import torch.nn.functional as F
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from learn_to_steer.attention import AttentionLayer, MapStack
 from learn_to_steer.classifiers import (
@@ -11,8 +15,7 @@ from learn_to_steer.classifiers import (
     RelationClassifier,
     SymmetricRelationClassifier,
 )
-from learn_to_steer.dataset import RecordedMaps, concatenate
-from learn_to_steer.errors import SteeringError
+from learn_to_steer.dataset import RecordedMaps
 from learn_to_steer.training import FitOptions, accuracy, fit, leakage
 
 SIZE, HEADS = 8, 2
@@ -45,8 +48,9 @@ def card() -> ClassifierCard:
 def test_the_symmetric_classifier_learns_and_generalises():
     torch.manual_seed(0)
     classifier = SymmetricRelationClassifier(card())
-    report = fit(classifier, synthetic(400, 0), synthetic(200, 1), FitOptions(epochs=40), progress=False)
-    assert report.validation_accuracy > 0.9
+    validation = synthetic(200, 1)
+    report = fit(classifier, synthetic(400, 0), validation, FitOptions(epochs=40), progress=False)
+    assert report.validation_accuracy == accuracy(classifier, validation) > 0.9
     assert accuracy(classifier, synthetic(200, 2)) > 0.9
     assert not classifier.training
 
@@ -71,18 +75,86 @@ def test_leakage_is_seen_where_it_is_and_cured_by_wrong_words():
     assert both.follows_wrong_word < 0.15
 
 
-def test_recorded_maps_survive_the_disk(tmp_path):
-    data = concatenate([synthetic(5, 0), synthetic(7, 1)])
-    data.save(tmp_path / "maps.safetensors")
-    again = RecordedMaps.load(tmp_path / "maps.safetensors")
-    assert len(again) == 12
-    assert again.stack.layers == data.stack.layers
-    assert torch.equal(again.holds, data.holds)
-    assert torch.allclose(again.stack.maps[0].float(), data.stack.maps[0], atol=1e-3)
+def contrary(data: RecordedMaps) -> RecordedMaps:
+    """The same maps under the opposite label: the better the training samples are learnt, the worse these are read."""
+    return replace(data, holds=torch.tensor([1, 0, 3, 2])[data.holds])
 
 
-def test_a_foreign_or_broken_file_is_refused_in_one_sentence(tmp_path):
-    file = tmp_path / "maps.safetensors"
-    file.write_bytes(b"not a safetensors file")
-    with pytest.raises(SteeringError, match="record the maps again"):
-        RecordedMaps.load(file)
+def watched_fit(
+    validation: RecordedMaps, **options
+) -> tuple[SymmetricRelationClassifier, object, list[float]]:
+    """Fit in batches of everything, so that an epoch is one step, and note the rate of each."""
+    torch.manual_seed(0)
+    classifier, rates = SymmetricRelationClassifier(card()), []
+    hook = register_optimizer_step_post_hook(
+        lambda optimizer, args, kwargs: rates.append(optimizer.param_groups[0]["lr"])
+    )
+    try:
+        options = FitOptions(batch=64, **{"learning_rate": 0.01, **options})
+        return classifier, fit(classifier, synthetic(64, 0), validation, options, progress=False), rates
+    finally:
+        hook.remove()
+
+
+def test_a_fit_without_progress_is_stopped_and_keeps_the_best_weights():
+    """Epoch 1 is the best, and ten more without progress are the published patience."""
+    validation = contrary(synthetic(64, 0))
+    stopped, report, rates = watched_fit(validation)
+    assert (report.epochs, report.best_epoch, len(rates)) == (11, 1, 11)
+    assert (
+        report.validation_accuracy
+        == accuracy(stopped, validation)
+        < 0.5
+        < accuracy(stopped, synthetic(64, 0))
+    )
+    short, _, _ = watched_fit(validation, epochs=1)
+    for name, weight in short.state_dict().items():
+        assert torch.equal(stopped.state_dict()[name], weight), name
+    assert watched_fit(validation, patience=3)[1].epochs == 4
+    assert watched_fit(validation, epochs=6)[1].epochs == 6
+
+
+def test_the_rate_is_halved_after_five_epochs_without_progress():
+    """Epoch 1 is the best. Five without progress, 2 to 6, are forgiven; after a sixth, 7, the rate halves, and the
+    count begins anew: 8 to 13 are six more."""
+    _, report, rates = watched_fit(contrary(synthetic(64, 0)), patience=14)
+    assert report.epochs == 15
+    assert rates == [0.01] * 7 + [0.005] * 6 + [0.0025] * 2
+
+
+def test_a_fit_that_gets_on_keeps_its_rate_and_goes_on():
+    _, report, rates = watched_fit(synthetic(64, 0), epochs=15, learning_rate=0.001)
+    assert rates == [0.001] * 15 and report.best_epoch == 15
+
+
+def test_a_fit_depends_on_its_seed_alone():
+    torch.manual_seed(0)
+    begun, data, found = SymmetricRelationClassifier(card()), synthetic(64, 0), []
+    for global_seed, seed in ((1, 0), (2, 0), (1, 3)):
+        torch.manual_seed(global_seed)
+        classifier = copy.deepcopy(begun)
+        fit(classifier, data, data, FitOptions(epochs=1, batch=16, seed=seed), progress=False)
+        found.append(torch.cat([p.detach().flatten() for p in classifier.parameters()]))
+    assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
+
+
+def test_leakage_counts_by_hand():
+    """A classifier that reads the corner pixel in which the word is spelt, not the picture: right under right words,
+    wrong and after the word under wrong ones. One of four samples spells a third relation."""
+
+    class WordReader(torch.nn.Module):
+        card, relations, training = card(), SYMMETRIC_RELATIONS, False
+
+        def forward(self, maps, timestep):
+            return maps[:, 0, :, 0, :4].mean(1)
+
+    data = synthetic(8, 0, word_trace=50.0)
+    data.stack.maps[0][1, :, :, 0, :4] = F.one_hot(third(data, 1), 4).float() * 50
+    found = leakage(WordReader(), data)
+    assert (found.right, found.wrong, found.follows_wrong_word) == (1.0, 0.0, 0.75)
+
+
+def third(data: RecordedMaps, row: int) -> torch.Tensor:
+    """A relation that is neither shown nor said."""
+    taken = (int(data.holds[row]), int(data.worded[row]))
+    return torch.tensor(next(r for r in range(4) if r not in taken))

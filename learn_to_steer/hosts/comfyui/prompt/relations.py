@@ -44,10 +44,6 @@ class PromptRelations:
         """Token positions of the noun at this character span. Raises KeyError for a span of no noun."""
         return list(dict(self.positions)[span])
 
-    def sentences(self) -> list[str]:
-        """Each relation in words: "dog to the right of teddy bear"."""
-        return [_sentence(t) for t in self.triplets]
-
 
 def read_prompt(clip: Any, text: str, manual: str = "") -> PromptRelations:
     """The relations of a prompt and the tokens of their objects.

@@ -1,14 +1,19 @@
-"""GenEval's rule on boxes given by their centres: cases worked by hand from d = r / |o| (`rules.geneval`)."""
+"""GenEval's rule on two boxes: cases worked by hand from d = r / |o| (`rules.geneval`)."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learn_to_steer.evaluation.position import position_holds
+from learn_to_steer.evaluation.rules.geneval import stands
 from learn_to_steer.language import Relation
 
 FOUR = (Relation.LEFT, Relation.RIGHT, Relation.ABOVE, Relation.BELOW)
 boxes = st.tuples(*[st.floats(0, 100)] * 2, *[st.floats(1, 60)] * 2)
+
+
+def position_holds(a, relation, b):
+    """Boxes as (centre x, centre y, width, height)."""
+    return stands((a[0] - b[0], a[1] - b[1]), (a[2] + b[2], a[3] + b[3]), relation)
 
 
 @pytest.mark.parametrize(
