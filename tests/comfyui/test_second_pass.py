@@ -193,7 +193,10 @@ def test_beyond_the_classifiers_noise_nothing_is_evaluated(node, world, first):
     _, log = steered(node, world, steps=20, options=whole)
     assert steps_of(log) == list(range(10))
     _, log = steered(node, world, latent={"samples": first}, steps=20, denoise=0.5, options=whole)
-    assert log.latest.evaluations == [0] and "less noise than the classifier was trained at" in log.runs[-1].notes[0]
+    assert (
+        log.latest.evaluations == [0]
+        and "less noise than the classifier was trained at" in log.runs[-1].notes[0]
+    )
 
 
 def test_only_if_needed_leaves_it_plain_as_well(node, world, first):
