@@ -177,6 +177,8 @@ FORMS = {
     "a dog /* a cat above a hat */ to the left of a fox // below a bird": "dog|left|fox",
     "see https://example.org/a then a dog above a fox": "dog|above|fox",
     'the "dog" to the left of a "cat"': "dog|left|cat",
+    "an AT&T logo above a car": "AT&T logo|above|car",
+    "salt & pepper above a pan": "salt|above|pan;pepper|above|pan",
     '"a dog to the left of a cat"': "dog|left|cat",
     'a poster that says "birds over the city" next to a lamp': "poster|next|lamp",
     'a sign reading "keep left" above a door': "sign|above|door",
