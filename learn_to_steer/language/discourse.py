@@ -108,12 +108,10 @@ class Discourse(GroupReader):
                 if noun.head in fitting:
                     return [noun]
         elif word == "them":
-            if known and (len(known) > 1 or _is_plural(known[-1])):
+            if known and (len(known) > 1 or is_plural(known[-1])):
                 return known
             living = kinds.PEOPLE | kinds.ANIMALS
-            several = [
-                n for n in self.recent if _is_plural(n) and n.head in living and n not in self.subjects
-            ]
+            several = [n for n in self.recent if is_plural(n) and n.head in living and n not in self.subjects]
             return several[-1:] or self.pair
         elif known and known[-1].head in kinds.PEOPLE:
             for noun in reversed(self.recent):
@@ -135,5 +133,6 @@ class Discourse(GroupReader):
         return not self.subjects or before in (Kind.SEPARATOR, Kind.AND, Kind.STOP, Kind.EXISTS)
 
 
-def _is_plural(noun: NounPhrase) -> bool:
+def is_plural(noun: NounPhrase) -> bool:
+    """Whether the words name several things."""
     return noun.head.endswith("s") or noun.head in _PLURALS or noun.words[0] in lex.NUMERALS

@@ -23,6 +23,10 @@ class GroupReader:
 
     def __init__(self, chunks: list[Chunk]) -> None:
         self.chunks = chunks
+        # Of each index, that of the next "and": looking ahead for it again and again would take its time.
+        self._next_and = [len(chunks) + 2 * MAX_GROUP] * (len(chunks) + 1)
+        for i in range(len(chunks) - 1, -1, -1):
+            self._next_and[i] = i if chunks[i].kind is Kind.AND else self._next_and[i + 1]
 
     def _at(self, i: int) -> Chunk:
         return self.chunks[i] if 0 <= i < len(self.chunks) else _END
@@ -159,6 +163,8 @@ class GroupReader:
         start = i + 1 if self._at(i + 1).kind is not Kind.AND else i + 2
         if start == i + 2 and len(phrases) == 1 and not as_subject:
             return -1  # "... on a table, and the cat sleeps": a new clause
+        if self._next_and[i] > i + 2 * MAX_GROUP:
+            return -1
         # A comma joins only where an "and" follows within the list; style words ("oil painting") have no
         # article.
         j = i

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .discourse import Said
+from .discourse import Said, is_plural
 from .groups import CONNECTORS, MAX_GROUP
 from .lexicons import english as lex
 from .lexicons import english_kinds as kinds
@@ -243,7 +243,8 @@ class RelationReader(PlaceReader):
             and (self._with_before(i - 1) or self._is_new(i - 1, described))
             and (word in ("it", "them") or self._meant(word, subjects) == subjects[-1:])
         ):
-            self._emit([*described.fellows, described], said, subjects[-1:])
+            whole = self._several(subjects[-1]) if word == "them" else subjects[-1:]
+            self._emit([*described.fellows, described], said, whole)
             if self._with_before(i - 1):
                 self.whole = subjects[-1]
         elif self.setting and word == "it":
@@ -266,6 +267,13 @@ class RelationReader(PlaceReader):
             self._emit(subjects[1:], said, subjects[:1])
         return j + 1
 
+    def _several(self, noun: NounPhrase) -> list[NounPhrase]:
+        """What "them" means behind "cats on a sofa with a lamp": the cats; behind "a fox next to an owl": both."""
+        if is_plural(noun) or noun in self.head or not self.head:
+            return [noun]
+        several = len(self.head) > 1 or is_plural(self.head[0])
+        return self.head if several else [*self.head, noun]
+
     def _is_new(self, i: int, described: NounPhrase) -> bool:
         """Whether an attribute at i may stand beside the subject: "hides a coin lying next to it"."""
         return described.determiner != "the" and self._at(i - 1).word not in _PREPOSITIONS
@@ -273,7 +281,13 @@ class RelationReader(PlaceReader):
     def _of_object(self, i: int, said: list[Said], word: str) -> bool:
         """ "next to a river with a bridge over it", "a room with a stove with a hood above it"."""
         noun = self._at(i - 1).noun
-        if noun is None or word != "it" or not self._with_before(i - 1):
+        if noun is None or word not in ("it", "them") or not self._with_before(i - 1):
+            return False
+        if word == "them":  # "a clown between a lion and a tiger with a hoop above them"
+            theirs = bool(self.objects) and self.objects[-1].attribute is noun
+            if theirs and (len(self.objects) > 1 or is_plural(self.objects[-1])):
+                self._emit([noun], said, self.objects)
+                return True
             return False
         if self.objects and self.objects[-1].attribute is noun:
             self._emit([noun], said, self.objects[-1:])

@@ -25,7 +25,7 @@ class Token:
 _PUNCTUATION = "«»“”‘’„‹›…–—、。，；：！？「」『』（）【】〈〉《》·•¿¡"
 _LETTER = rf"(?:[^\W_]|[^\x00-\x7f\s{_PUNCTUATION}{EMOJI}])"
 _TOKEN = re.compile(
-    rf"(?:\d+\.\d+|{_LETTER}+(?:['’]{_LETTER}+)*)|[{EMOJI}]+|\n\s*|[-_]+|[,.;:!?|()&+/{_PUNCTUATION}]"
+    rf"(?:\d+\.\d+|{_LETTER}+(?:['’&]{_LETTER}+)*)|[{EMOJI}]+|\n\s*|[-_]+|[,.;:!?|()&+/{_PUNCTUATION}]"
 )
 _EMOJI = re.compile(f"[{EMOJI}]")
 STOPS, SEPARATORS = ".;!?|。；！？", ",:/–—-…、，："

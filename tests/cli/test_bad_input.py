@@ -57,7 +57,7 @@ def refused(cli, tmp_path, monkeypatch):
         ([PROMPT, "--triplet", "dog | loves | teddy bear"], "loves"),
         ([PROMPT, "--triplet", "dog | behind | teddy bear"], "behind"),
         ([PROMPT, "--triplet", "dog | left of"], "SUBJECT | RELATION | OBJECT"),
-        ([PROMPT, "--triplet", "dog | left of | dog"], "two things"),
+        ([PROMPT, "--triplet", "dog | left of | dog"], "two mentions"),
         ([PROMPT, "--steps", "0"], "--steps"),
         ([PROMPT, "--steps", "-3"], "--steps"),
         ([PROMPT, "--steps", "1001"], "1000"),

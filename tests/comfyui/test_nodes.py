@@ -186,6 +186,23 @@ def test_what_is_not_read_is_said(node, world):
     assert said.splitlines()[0].startswith("No relation found") and "which is not read" in said
 
 
+def test_the_report_says_what_was_left_out_and_doubted(node, world):
+    def reasons(text, triplets=""):
+        relations = node("RelationPrompt", clip=world.clip, text=text, triplets=triplets)[1]
+        model, log = node(
+            "ApplyRelationSteering", model=world.model, relations=relations, classifier=world.classifier
+        )
+        if not relations.triplets:
+            assert model is world.model
+        return log.reasons
+
+    (doubted,) = reasons("a pig on its hind legs")[1:]
+    assert doubted.startswith('"pig above hind legs" is doubtful: ')
+    (lost,) = reasons("a dog above a car", "dog | above | car\ndog | above | zebra")
+    assert lost.startswith('"dog | above | zebra": Expected the prompt to mention')
+    assert "which is not read" in reasons("собака слева от кошки")[1]
+
+
 def _sentence(error):
     text = str(error.value)
     assert text.startswith("Expected") and text.endswith(".") and "\n" not in text

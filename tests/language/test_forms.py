@@ -155,6 +155,11 @@ FORMS = {
     "a fox, a tree to the left, a rock to the right": "tree|left|fox;rock|right|fox",
     "a tray below a clock, beside the tray a glass": "tray|below|clock;glass|next|tray",
     "a table and a sofa, beside the table a chair": "chair|next|table",
+    "a clown between a lion and a tiger with a hoop above them":
+        "clown|between|lion;clown|between|tiger;hoop|above|lion;hoop|above|tiger",
+    "two cats on a sofa with a lamp above them": "two cats|above|sofa;lamp|above|two cats",
+    "a fox next to an owl with a lamp above them": "fox|next|owl;lamp|above|fox;lamp|above|owl",
+    "a fox next to two owls with a lamp above them": "fox|next|two owls;lamp|above|two owls",
     # whose place it is
     "a bear on a mission to the left of a tree": "bear|left|tree",
     "a picture on the wall to the left of the door": "picture|left|door",
@@ -177,6 +182,8 @@ FORMS = {
     "a dog /* a cat above a hat */ to the left of a fox // below a bird": "dog|left|fox",
     "see https://example.org/a then a dog above a fox": "dog|above|fox",
     'the "dog" to the left of a "cat"': "dog|left|cat",
+    "an AT&T logo above a car": "AT&T logo|above|car",
+    "salt & pepper above a pan": "salt|above|pan;pepper|above|pan",
     '"a dog to the left of a cat"': "dog|left|cat",
     'a poster that says "birds over the city" next to a lamp': "poster|next|lamp",
     'a sign reading "keep left" above a door': "sign|above|door",

@@ -90,13 +90,19 @@ def steers(steering: Steering) -> bool:
 def left_out(steering: Steering) -> list[str]:
     """What this steering does not steer whatever the run, a sentence each."""
     relations, objective, plan = steering.relations, steering.objective, steering.plan
+    said = [f'"{words}": {reason}' for words, reason in relations.left_out]
+    said += [relations.note] if relations.note else []
     if not relations.triplets:
-        return ["The prompt states no relation between two objects."]
+        doubtful = [
+            f'"{t.subject} {t.relation} {t.object}" is doubtful: {t.doubt}.' for t in relations.doubtful
+        ]
+        none = "The prompt states no relation between two objects."
+        return [*([] if relations.left_out else [none]), *said, *doubtful]
     if plan.strength == 0 or plan.step_size == 0:
         return ["Steering is switched off: the strength is 0."]
     names = getattr(getattr(objective, "card", None), "relations", None)
     known = f"it knows {', '.join(names)}" if names is not None else "no classifier is loaded"
-    return [
+    return said + [
         f'"{t.subject} {t.relation} {t.object}": the classifier does not know this relation ({known}).'
         for t in relations.triplets
         if not knows(objective, t.relation.value)
