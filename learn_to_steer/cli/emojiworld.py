@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +109,9 @@ def train(args: argparse.Namespace) -> None:
             "run learn-to-steer emojiworld train autoencoder first."
         )
     from ..emojiworld import training
+    from ..emojiworld.fitting import TrainingRun
 
-    run = training.TrainingRun(
+    run = TrainingRun(
         _made(args.work),
         args.steps,
         args.batch,
@@ -128,12 +128,7 @@ def train(args: argparse.Namespace) -> None:
     else:
         from ..emojiworld.mmdit_training import train_mmdit
 
-        fit: Any = train_mmdit
-        if args.part == "generator":
-            fit = partial(training.train_generator, placing=args.placing)
-        fit(
-            run,
-            weights,
+        options = training.GeneratorOptions(
             scenes=args.scenes,
             true_share=args.true_share,
             random_share=args.random_share,
@@ -142,7 +137,10 @@ def train(args: argparse.Namespace) -> None:
             warm_start=args.warm_start,
             grounding=args.grounding,
             noise_bias=args.noise_bias,
+            placing=args.placing if args.part == "generator" else 0.0,
         )
+        train = training.train_generator if args.part == "generator" else train_mmdit
+        train(run, weights, options)
     print(f"Written: {args.part} in {weights}")
 
 

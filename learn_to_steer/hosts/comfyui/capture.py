@@ -21,9 +21,9 @@ from ...attention import MapStack, token_weights
 from ...errors import SteeringError
 from ...language import RelationTriplet
 from ...objectives import LearnedObjective, Objective, RelationTarget, StepInfo
+from ..modules import for_autograd
 from ..targets import knows
 from .branch import ConditionalBranch
-from .gradients.weights import for_autograd
 from .prompt.owner import placed, places
 from .prompt.relations import PromptRelations
 from .read.evaluation import holding_now, located_layers, model_family

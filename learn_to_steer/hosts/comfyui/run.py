@@ -20,11 +20,11 @@ from torch import Tensor
 from ...errors import SteeringError
 from ...objectives import Objective, Reading, StepInfo, lowest_sigma
 from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, steered_steps, watch
+from ..modules import for_autograd
 from ..protocol import evaluator
 from ..targets import BatchTargets, batch_targets
 from .branch import ConditionalBranch
 from .gradients.kernels import gradients
-from .gradients.weights import for_autograd
 from .log import SampledRun, SteeringLog
 from .prompt.owner import placed, places
 from .prompt.relations import MARK, PromptRelations

@@ -257,7 +257,10 @@ class _Steering:
         sigma = next(self.schedule.sigmas[turn] for turn, s in self.schedule.steps.items() if s == step)
         chosen = MapStack(maps.layers, tuple(m[images] for m in maps.maps))
         info = StepInfo(step, self.schedule.total, sigma)
-        self.loop.observe(self.objective(chosen, [self.targets[i] for i in images], info), images, step)
+        # The pipeline may be called under `torch.autocast`, which is for the model alone.
+        with self.host.autocast.off():
+            reading = self.objective(chosen, [self.targets[i] for i in images], info)
+        self.loop.observe(reading, images, step)
 
     def first_arguments(self) -> dict[str, Any]:
         """Text states and first latents (unit noise, as pipelines take them), moved where the plan starts at

@@ -21,8 +21,9 @@ from torch import Tensor
 from ....attention import AttentionRecorder, MapStack, StopForward
 from ....errors import SteeringError
 from ...families import FLUX_LAYOUT, UNET_FAMILIES
+from ...modules import for_autograd
 from ..gradients import checkpointing as comfyui_checkpointing
-from ..gradients.weights import for_autograd, weights_for_autograd
+from ..gradients.weights import weights_for_autograd
 from . import joint as comfyui_mmdit
 from . import unet as comfyui_unet
 from .host_classes import is_a
