@@ -125,7 +125,7 @@ def steered(
 ) -> Any:
     """(latents, trace log) of the Steering KSampler. more: any further input of the node.
 
-    Without options every look is followed by a move, so that no test depends on how good the shipped weights are.
+    Without options every evaluation is followed by a move, so that no test depends on how good the shipped weights are.
     """
     more.setdefault("options", options(node, reached=1.0))
     inputs = {

@@ -320,9 +320,9 @@ def test_long_input_is_read_in_linear_time(unit: str):
         parse_relations(text)
         return time.process_time() - start
 
-    # A quadratic reader takes 64 times as long for 8 times the text; 30 leaves room for noise.
-    short, long = min(seconds(4_000) for _ in range(3)), seconds(32_000)
-    assert long < 30 * short + 0.5
+    # A linear reader takes 8 times as long for 8 times the text, a quadratic one 64 times.
+    short, long = (min(seconds(size) for _ in range(3)) for size in (4_000, 32_000))
+    assert long < 16 * short + 0.02
 
 
 def test_triplets_as_json():

@@ -241,7 +241,7 @@ class SteeringRun:
         now = holding_now(self.guider.conds["positive"], sigma)
         entry = next((entry for entry in now if self._places(entry)), None)
         if entry is None:
-            return None  # the prompt has its turn at other noise levels
+            return None  # the prompt is in use at other noise levels
         weights = placed(self.wanted.weights, self._places(entry), entry["cross_attn"].shape[1])
         info = StepInfo(step, self.total, float(sigma.max()))
         with gradients():

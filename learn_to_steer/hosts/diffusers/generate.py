@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, SupportsIndex, TypeVar
 
 import torch
 from diffusers import FluxPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
@@ -189,7 +189,7 @@ class _Counter:
     def __init__(self) -> None:
         self.count = 0
 
-    def __call__(self, module: nn.Module, args: Any) -> None:
+    def __call__(self, module: nn.Module, args: object) -> None:
         self.count += 1
 
 
@@ -327,7 +327,7 @@ def _randomness(
     return list(seeds), [torch.Generator("cpu").manual_seed(s) for s in seeds]
 
 
-def _whole(value: Any, name: str) -> int:
+def _whole(value: SupportsIndex, name: str) -> int:
     """A whole number of any library."""
     try:
         return operator.index(value)

@@ -136,7 +136,7 @@ def conditional_maps(
 
 def _leave_out_caches(options: dict[str, Any]) -> None:
     """Take out, in place, wrappers that answer from a cache instead of running the model (the host's EasyCache, and what
-    calls itself a cache too): a look needs the model itself, and is no step of the sampler that a cache should count."""
+    calls itself a cache too): an evaluation needs the model itself, and is no step that a cache should count."""
     for holder in (options, options.get("transformer_options", {})):
         for by_key in holder.get("wrappers", {}).values():
             for key in [key for key in by_key if "cache" in str(key).lower()]:
