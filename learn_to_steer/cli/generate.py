@@ -175,7 +175,7 @@ def _draw(args: argparse.Namespace, model: ModelFolder, triplets: list[RelationT
     ]
     trace = steered.output.trace
     lines = _understood(triplets, wanted, lost, args.strength) + list(trace.notes) + _spent(plain, steered)
-    lines += _reached(trace, plan) + _obeyed(panels)
+    lines += _reached(trace, plan) + _relations_that_hold(panels)
     content = {
         "prompt": args.prompt,
         "seed": args.seed,
@@ -389,7 +389,7 @@ def _reached(trace: SteeringTrace, plan: SteeringPlan) -> list[str]:
     return [f"Probability, first and last evaluation ({goal}): {', '.join(changes)}"]
 
 
-def _obeyed(panels: Sequence[Any]) -> list[str]:
+def _relations_that_hold(panels: Sequence[Any]) -> list[str]:
     if not panels[0].verdicts:
         return []
     seen = (

@@ -81,10 +81,10 @@ def _drawn(node: Any, world: SimpleNamespace, sampler: str) -> tuple[float, ...]
     result, log = conftest.steered(node, world, sampler, latent=latent, steps=STEPS, options=None)
     trace = log.latest
     first, last = (sum(trace.image(i)[n].probability for i in range(SEEDS)) for n in (0, -1))
-    return sum(trace.evaluations), first, last, _obeyed(world, plain), _obeyed(world, result)
+    return sum(trace.evaluations), first, last, _with_relation(world, plain), _with_relation(world, result)
 
 
-def _obeyed(world: SimpleNamespace, samples: torch.Tensor) -> int:
+def _with_relation(world: SimpleNamespace, samples: torch.Tensor) -> int:
     """How many finished latents decode to pictures in which the relation holds."""
     detector = _module("emojiworld.judge").EmojiWorldDetector(_module("emojiworld").WEIGHTS)
     pixels = (world.vae.decode(samples).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
