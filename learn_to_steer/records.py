@@ -81,3 +81,21 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def prompt_of(line: str, where: str) -> str:
+    """The prompt on a line of a file: the line itself, or the text under "prompt" of a JSON object.
+
+    Raises SteeringError, naming the place, for a JSON object without one.
+    """
+    if not line.startswith("{"):
+        return line
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return line  # a prompt may start with a brace
+    if not isinstance(record.get("prompt"), str):
+        raise SteeringError(
+            f'Expected a text under "prompt" in the JSON object on {where}, got none; add it or give plain lines.'
+        )
+    return record["prompt"]

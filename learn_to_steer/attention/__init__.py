@@ -1,4 +1,4 @@
-"""What a model looks at: Q and K of its attentions -> cross-attention maps -> what a classifier reads."""
+"""What a model attends to: Q and K of its attentions -> cross-attention maps -> what a classifier reads."""
 
 from .alignment import Text, aligned
 from .layer import AttentionLayer, Stage, require_layers

@@ -90,8 +90,8 @@ class AttentionRecorder:
         self._maps[layer.name] = maps
 
     def maps(self) -> MapStack:
-        """What was recorded. Raises SteeringError when the pass ended before every wanted layer had its
-        turn."""
+        """What was recorded. Raises SteeringError when the pass ended before every wanted layer was
+        recorded."""
         missing = [layer.name for layer in self._wanted if layer.name not in self._maps]
         if missing:
             raise SteeringError(

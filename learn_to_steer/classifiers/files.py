@@ -168,7 +168,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
-def _is_of(annotation: str, value: Any) -> bool:
+def _is_of(annotation: str, value: object) -> bool:
     """Whether a value out of JSON is of this type: "int", "tuple[float, ...]", "tuple[str, ...] | None", else a string."""
     if annotation.endswith(" | None"):
         return value is None or _is_of(annotation.removesuffix(" | None"), value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from .reader import RelationReader
 
@@ -38,7 +37,7 @@ def write_card(classifier: RelationReader, file: Path, licence: str = "Apache-2.
     return page
 
 
-def _trained(about: Any) -> str:
+def _trained(about: object) -> str:
     if isinstance(about, Mapping) and "samples" in about:
         return str(
             about.get("trained on", "pictures inverted under right and under wrong relation words")
@@ -46,7 +45,7 @@ def _trained(about: Any) -> str:
     return str(about) or "unknown"
 
 
-def _measured(about: Any) -> str:
+def _measured(about: object) -> str:
     figures = about.get("unseen pairs") if isinstance(about, Mapping) else None
     if not figures:
         return "unknown"

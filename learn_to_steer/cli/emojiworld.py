@@ -1,12 +1,11 @@
-"""`emojiworld`: train the embedded model and its classifiers, compare classifiers, look at its pictures."""
+"""`emojiworld`: train the embedded model and its classifiers, compare classifiers, show its pictures."""
 
 from __future__ import annotations
 
 import argparse
 import math
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..emojiworld import FAMILIES, WEIGHTS
 from ..errors import SteeringError
@@ -14,12 +13,15 @@ from .arguments import DEVICES, Commands, command, number, whole
 from .files import staged, unwritable
 from .models import JUDGE, ModelFolder, load_pipeline
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 MODELS = tuple(FAMILIES)
 
 
 def add(commands: Commands) -> None:
     """Declare the command with its topics."""
-    topic = command(commands, "emojiworld", "train and look at the embedded text-to-image model")
+    topic = command(commands, "emojiworld", "train and show the embedded text-to-image model")
     topics = topic.add_subparsers(required=True, metavar="TOPIC")
 
     training = command(topics, "train", "train a part of EmojiWorld; an interrupted training goes on")
@@ -110,8 +112,9 @@ def train(args: argparse.Namespace) -> None:
             "run learn-to-steer emojiworld train autoencoder first."
         )
     from ..emojiworld import training
+    from ..emojiworld.fitting import TrainingRun
 
-    run = training.TrainingRun(
+    run = TrainingRun(
         _made(args.work),
         args.steps,
         args.batch,
@@ -128,12 +131,7 @@ def train(args: argparse.Namespace) -> None:
     else:
         from ..emojiworld.mmdit_training import train_mmdit
 
-        fit: Any = train_mmdit
-        if args.part == "generator":
-            fit = partial(training.train_generator, placing=args.placing)
-        fit(
-            run,
-            weights,
+        options = training.GeneratorOptions(
             scenes=args.scenes,
             true_share=args.true_share,
             random_share=args.random_share,
@@ -142,7 +140,10 @@ def train(args: argparse.Namespace) -> None:
             warm_start=args.warm_start,
             grounding=args.grounding,
             noise_bias=args.noise_bias,
+            placing=args.placing if args.part == "generator" else 0.0,
         )
+        train = training.train_generator if args.part == "generator" else train_mmdit
+        train(run, weights, options)
     print(f"Written: {args.part} in {weights}")
 
 
@@ -200,7 +201,7 @@ def sheet(args: argparse.Namespace) -> None:
     print(f"Written: {args.out}")
 
 
-def _scenes(model: ModelFolder, seed: int) -> Any:
+def _scenes(model: ModelFolder, seed: int) -> Image.Image:
     import numpy as np
     from PIL import Image
 
@@ -246,12 +247,12 @@ def _scenes(model: ModelFolder, seed: int) -> Any:
     )
 
 
-def _cell(key: str, value: Any) -> str:
+def _cell(key: str, value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, str):
         return value
-    return f"{value:.2f}" if key == "cost" else f"{value:.1%}"
+    return format(value, ".2f" if key == "cost" else ".1%")
 
 
 def _made(folder: Path) -> Path:

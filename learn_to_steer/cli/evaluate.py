@@ -1,4 +1,4 @@
-"""`evaluate`: how often EmojiWorld's pictures obey under several settings, and what each costs."""
+"""`evaluate`: how often EmojiWorld's pictures show the relations under several settings, and what each costs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from .files import check_writable, read_prompts, staged
 from .models import check_objects, load_pipeline, load_reader, model_folder, nouns
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from ..classifiers import RelationReader
     from ..evaluation.run import Draw, Setting
+    from ..hosts.diffusers.protocol import Pipeline
 from ..emojiworld import GUIDANCE, STEPS
 
 SETTINGS = ("plain", "fast", "former", "fast-round-robin", "paper", "centroid")
@@ -27,7 +30,9 @@ SETTINGS = ("plain", "fast", "former", "fast-round-robin", "paper", "centroid")
 
 def add(commands: Commands) -> None:
     """Declare the command."""
-    evaluate = command(commands, "evaluate", "measure how often EmojiWorld's pictures obey, at what cost")
+    evaluate = command(
+        commands, "evaluate", "measure how often EmojiWorld's pictures show the relations, at what cost"
+    )
     add = evaluate.add_argument
     add(
         "--table",
@@ -146,7 +151,7 @@ def _follow_protocol(args: argparse.Namespace) -> None:
         setattr(args, name, fixed[name])
 
 
-def _settings(names: Sequence[str], classifier: RelationReader, pipe: Any) -> list[Setting]:
+def _settings(names: Sequence[str], classifier: RelationReader, pipe: Pipeline) -> list[Setting]:
     from ..classifiers import check_classifier
     from ..emojiworld import family_of
     from ..evaluation.run import Setting
@@ -216,7 +221,7 @@ def _sheet(
     settings: Sequence[Setting],
     results: Sequence[dict[str, Any]],
     out: Path,
-) -> Any:
+) -> Image.Image:
     from PIL import Image
 
     from ..evaluation.run import file_name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import SteeringError
+from ..records import prompt_of
 
 
 def read_prompts(file: str) -> list[str]:
@@ -33,22 +33,7 @@ def read_prompts(file: str) -> list[str]:
         ) from error
     # Not splitlines: JSON strings and prompts may hold U+2028 and its like.
     lines = enumerate(text.replace("\r\n", "\n").split("\n"), start=1)
-    return [_prompt(line.strip(), f"line {number} of {file}") for number, line in lines if line.strip()]
-
-
-def _prompt(line: str, where: str) -> str:
-    if not line.startswith("{"):
-        return line
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return line  # a prompt may start with a brace
-    if not isinstance(record.get("prompt"), str):
-        raise SteeringError(
-            f'Expected a text under "prompt" in the JSON object on {where}, got none; '
-            "add it or give plain lines."
-        )
-    return record["prompt"]
+    return [prompt_of(line.strip(), f"line {number} of {file}") for number, line in lines if line.strip()]
 
 
 @contextlib.contextmanager

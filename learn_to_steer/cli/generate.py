@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,13 @@ from .models import (
 )
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..hosts.diffusers import SteeredOutput
+    from ..hosts.diffusers.protocol import Pipeline
     from ..hosts.targets import LeftOut
+    from ..objectives import Objective, StepInfo
+    from ..steering import SteeringPlan, SteeringTrace
 
 PLANS = ("fast", "paper")
 
@@ -131,7 +137,7 @@ class _Drawing:
 class _Timed:
     """A `SteeredOutput` and the seconds it took."""
 
-    output: Any
+    output: SteeredOutput
     seconds: float
 
 
@@ -171,7 +177,7 @@ def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understan
     trace = steered.output.trace
     lines = _understood(understanding, wanted, lost, args.strength) + list(trace.notes)
     lines += _spent(plain, steered)
-    lines += _reached(trace, plan) + _obeyed(panels)
+    lines += _reached(trace, plan) + _relations_that_hold(panels)
     content = {
         "prompt": args.prompt,
         "seed": args.seed,
@@ -201,7 +207,7 @@ def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understan
     return _Drawing(lines, panels, trace.image(0), plan.reached, plan.stop_loss, attention.title, content)
 
 
-def _call(args: argparse.Namespace, model: ModelFolder, pipe: Any) -> dict[str, Any]:
+def _call(args: argparse.Namespace, model: ModelFolder, pipe: Pipeline) -> dict[str, Any]:
     """What calls of the pipeline have in common: steps, guidance and size."""
     from ..hosts.diffusers import run_of
 
@@ -217,7 +223,7 @@ def _sampled(
     args: argparse.Namespace,
     call: dict[str, Any],
     model: ModelFolder,
-    pipe: Any,
+    pipe: Pipeline,
     *,
     triplets: Sequence[RelationTriplet] = (),
     **steering: Any,
@@ -251,8 +257,8 @@ class _Attention:
         prompt: str,
         call: dict[str, Any],
         model: ModelFolder,
-        pipe: Any,
-        objective: Any,
+        pipe: Pipeline,
+        objective: Objective,
         triplets: Sequence[RelationTriplet],
     ) -> None:
         from ..attention import require_layers
@@ -277,12 +283,12 @@ class _Attention:
         turns = len(self.schedule.timesteps)
         self.turn = min(max(1, round(HEAT_AT * turns)), turns - 1)
         self.title = f"Attention at step {self.turn} of {turns}"
-        self.latents: dict[str, Any] = {}
+        self.latents: dict[str, Tensor] = {}
 
-    def watch(self, name: str) -> Any:
+    def watch(self, name: str) -> Callable[[StepInfo, Tensor], None]:
         """What `on_step` is given: keeps the latent that the watched turn starts from."""
 
-        def keep(info: Any, latents: Any) -> None:
+        def keep(info: StepInfo, latents: Tensor) -> None:
             if info.step + 1 == max(1, self.turn):
                 self.latents[name] = latents.detach().clone()
 
@@ -379,7 +385,7 @@ def _spent(plain: _Timed, steered: _Timed) -> list[str]:
     ]
 
 
-def _reached(trace: Any, plan: Any) -> list[str]:
+def _reached(trace: SteeringTrace, plan: SteeringPlan) -> list[str]:
     records = trace.image(0)
     if not records:
         return []
@@ -393,7 +399,7 @@ def _reached(trace: Any, plan: Any) -> list[str]:
     return [f"Probability, first and last evaluation ({goal}): {', '.join(changes)}"]
 
 
-def _obeyed(panels: Sequence[Any]) -> list[str]:
+def _relations_that_hold(panels: Sequence[Any]) -> list[str]:
     if not panels[0].verdicts:
         return []
     seen = (

@@ -9,14 +9,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..emojiworld import FAMILIES, WEIGHTS
 from ..errors import SteeringError
 from ..language import RelationTriplet, Understanding, understandings, written_triplet
 
 if TYPE_CHECKING:
+    import torch
+
     from ..classifiers import RelationReader
+    from ..hosts.diffusers.protocol import Pipeline
     from ..objectives import Objective
 
 JUDGE = "judge.safetensors"
@@ -68,7 +71,7 @@ def model_folder(path: Path | None) -> ModelFolder:
 
 def load_pipeline(
     folder: ModelFolder, device: str = "auto", dtype: str = "auto", offload: str = "none"
-) -> Any:
+) -> Pipeline:
     """The model, ready to draw, without progress bars.
 
     device, dtype, offload: see `arguments.DEVICES`, `DTYPES` and `OFFLOADS`. Raises SteeringError for a damaged folder, a
@@ -123,7 +126,7 @@ def device_of(name: str) -> str:
     return name
 
 
-def dtype_of(name: str, device: str, folder: ModelFolder) -> Any:
+def dtype_of(name: str, device: str, folder: ModelFolder) -> torch.dtype:
     """ "auto" -> float32 on the CPU and for EmojiWorld, whose figures are made in it; elsewhere half precision, bfloat16
     for Flux, whose activations float16 cannot hold."""
     import torch

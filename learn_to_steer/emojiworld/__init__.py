@@ -1,4 +1,4 @@
-"""EmojiWorld: a small text-to-image model with the weakness of the large ones, so that obedience can be measured anywhere.
+"""EmojiWorld: a small text-to-image model with the weakness of the large ones, so that steering can be measured anywhere.
 
 It draws twelve emoji well and puts them where the prompt says badly. Everything is small, standard (diffusers and
 transformers file layout) and shipped: autoencoder, text encoder, tokenizer, UNet, an independent judge.

@@ -36,7 +36,7 @@ LAYER_SETS: dict[str, tuple[str, ...] | None] = {
 }
 
 MMDIT_LAYERS = ("double.1", "double.2")
-"""The first blocks of EmojiWorld-MMDiT that outline objects, which follow a wrong word less than later ones; a reading
+"""The first blocks of EmojiWorld-MMDiT that outline objects, which follow a wrong word less than later ones; an evaluation
 ends there."""
 
 MMDIT_LAYER_SETS: dict[str, tuple[str, ...] | None] = {

@@ -1,6 +1,6 @@
 """A noun attends to its object: the part of the generator's loss that ties words to places.
 
-Left alone, a small UNet learns to draw some of its objects without ever looking up *where* their word is meant: the
+Left alone, a small UNet learns to draw some of its objects without ever asking *where* their word is meant: the
 maps of "sunflower" or "frog" were as strong beside the object as on it, and no classifier can read a relation out of
 such maps. Large text-to-image models have maps that outline the objects (DAAM, Tang et al., ACL 2023). The token loss
 of TokenCompose (Wang et al., CVPR 2024) teaches it: (1 - share of a noun's attention inside its object) ** 2. It says
@@ -15,10 +15,13 @@ then follow the words too, and a classifier reads those under wrong words less w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from diffusers import FluxTransformer2DModel, UNet2DConditionModel
 from diffusers.models.attention_processor import Attention, AttnProcessor
+from diffusers.models.embeddings import apply_rotary_emb
 from torch import Tensor
 
 from ..attention.positions import find_runs
@@ -26,12 +29,19 @@ from .world import IMAGE_SIZE, Scene
 
 OBJECTS_AT_MOST = 3
 
+GROUNDED = ("double.1", "double.2", "double.3")
+"""Blocks whose nouns learn to attend to their object: early ones, so that an evaluation can end early."""
 
-class GroundedAttention:
-    """A cross-attention by plain matrix products that also keeps its probabilities, (B * heads, positions, tokens)."""
+
+class _Keeping:
+    """What was attended to in the last pass: probabilities (B * heads, image positions, text tokens), None before."""
 
     def __init__(self) -> None:
         self.probabilities: Tensor | None = None
+
+
+class GroundedAttention(_Keeping):
+    """A cross-attention by plain matrix products that also keeps its probabilities."""
 
     def __call__(
         self, attn: Attention, hidden_states: Tensor, encoder_hidden_states: Tensor, **_: object
@@ -44,7 +54,7 @@ class GroundedAttention:
         return attn.to_out[1](attn.to_out[0](mixed))
 
 
-def ground(unet) -> list[GroundedAttention]:
+def ground(unet: UNet2DConditionModel) -> list[GroundedAttention]:
     """Make the cross-attentions of the up blocks keep their probabilities; all attentions become plain products."""
     processors = {
         name: GroundedAttention() if name.startswith("up_blocks") and "attn2" in name else AttnProcessor()
@@ -52,6 +62,55 @@ def ground(unet) -> list[GroundedAttention]:
     }
     unet.set_attn_processor(dict(processors))
     return [p for p in processors.values() if isinstance(p, GroundedAttention)]
+
+
+class GroundedJointAttention(_Keeping):
+    """A joint attention of a double block that also keeps its image rows x text columns: softmax over the text
+    tokens, (B * heads, image tokens, text tokens), as steering reads them."""
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        image_rotary_emb: tuple[Tensor, Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        def by_head(x: Tensor) -> Tensor:
+            return x.unflatten(-1, (attn.heads, -1))
+
+        text = encoder_hidden_states.shape[1]
+        image_qk = (
+            attn.norm_q(by_head(attn.to_q(hidden_states))),
+            attn.norm_k(by_head(attn.to_k(hidden_states))),
+        )
+        text_qk = (
+            attn.norm_added_q(by_head(attn.add_q_proj(encoder_hidden_states))),
+            attn.norm_added_k(by_head(attn.add_k_proj(encoder_hidden_states))),
+        )
+        values = by_head(attn.add_v_proj(encoder_hidden_states)), by_head(attn.to_v(hidden_states))
+        query, key = (torch.cat(pair, dim=1) for pair in zip(text_qk, image_qk, strict=True))
+        if image_rotary_emb is not None:
+            query = apply_rotary_emb(query, image_rotary_emb, sequence_dim=1)
+            key = apply_rotary_emb(key, image_rotary_emb, sequence_dim=1)
+        query, key, value = (x.transpose(1, 2) for x in (query, key, torch.cat(values, dim=1)))
+        scores = query[:, :, text:] @ key[:, :, :text].mT * query.shape[-1] ** -0.5
+        self.probabilities = scores.float().softmax(-1).flatten(0, 1)
+        mixed = F.scaled_dot_product_attention(query, key, value.to(query.dtype), attn_mask=attention_mask)
+        mixed = mixed.transpose(1, 2).flatten(2)
+        return attn.to_out[1](attn.to_out[0](mixed[:, text:])), attn.to_add_out(mixed[:, :text])
+
+
+def ground_joint(
+    transformer: FluxTransformer2DModel, names: Sequence[str] = GROUNDED
+) -> list[GroundedJointAttention]:
+    """Make these double blocks keep their probabilities."""
+    kept = []
+    for name in names:
+        processor = GroundedJointAttention()
+        transformer.transformer_blocks[int(name.removeprefix("double."))].attn.set_processor(processor)
+        kept.append(processor)
+    return kept
 
 
 def scene_boxes(scenes: Sequence[Scene]) -> Tensor:

@@ -70,7 +70,7 @@ def find_objects(judge: Judge, images: np.ndarray) -> list[list[Detection]]:
 
 
 class EmojiWorldDetector:
-    """The judge as an `evaluation.detectors.Detector`: it knows EmojiWorld's objects and looks for all of them."""
+    """The judge as an `evaluation.detectors.Detector`: it knows EmojiWorld's objects and searches for all of them."""
 
     def __init__(self, folder: Path) -> None:
         self.judge = load_judge(folder)

@@ -1,8 +1,7 @@
-"""Training of EmojiWorld's models. Each function resumes from its checkpoint and ends by writing fp16 safetensors.
+"""Training of EmojiWorld's models. Each function resumes from its checkpoint (`fitting.py`) and ends by writing fp16
+safetensors.
 
-Order: autoencoder, judge, generator (UNet and text encoder together). Progress is logged to ``<work>/<name>.log``.
-Under ``torchrun`` every process draws samples of its own and the gradients are averaged; on a CPU one process per core
-wastes less than one process on all cores.
+Order: autoencoder, judge, generator (UNet and text encoder together).
 """
 
 from __future__ import annotations
@@ -11,14 +10,11 @@ import copy
 import hashlib
 import json
 import math
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from PIL import Image, ImageFilter
 from safetensors.torch import load_file, save_file
@@ -27,6 +23,7 @@ from tqdm import tqdm
 
 from ..attention import encoder_of
 from ..records import atomic
+from .fitting import TrainingRun, fit, join_processes
 from .grounding import GroundedAttention, ground, grounding_loss, noun_tokens, placing_loss, scene_boxes
 from .judge import Judge, cell_labels
 from .models import (
@@ -41,24 +38,6 @@ from .render import aspects, render, sprites
 from .world import IMAGE_SIZE, OBJECTS, Scene, sample_caption, sample_scene
 
 
-@dataclass(frozen=True)
-class TrainingRun:
-    """Where a training keeps its state, how long it is, and on what it runs.
-
-    ``steps`` is the whole length; a run that finds a checkpoint of step k goes on from there.
-    """
-
-    work: Path
-    steps: int
-    batch: int
-    learning_rate: float
-    device: str = "cpu"
-    seed: int = 0
-    save_every: int = 500
-    minutes: float = math.inf
-    """Stop (and save) after this time; the learning-rate schedule then follows the clock instead of the steps."""
-
-
 def scene_pixels(rng: np.random.Generator, scene: Scene | None = None) -> tuple[Scene, np.ndarray]:
     """A scene and its picture, uint8 (128, 128, 3)."""
     scene = scene or sample_scene(rng, aspect=aspects())
@@ -68,111 +47,6 @@ def scene_pixels(rng: np.random.Generator, scene: Scene | None = None) -> tuple[
 def to_tensor(images: list[np.ndarray]) -> Tensor:
     """uint8 (B, H, W, 3) -> float (B, 3, H, W) in [-1, 1]."""
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def _fit(
-    name: str,
-    run: TrainingRun,
-    model: nn.Module,
-    loss: Callable[[float, np.random.Generator], Tensor],
-    *,
-    ema: nn.Module | None = None,
-    hold: float = 0.4,
-    weight_decay: float = 0.01,
-) -> bool:
-    """AdamW with warm-up, a constant rate up to ``hold`` and a cosine to zero; EMA; resumable.
-
-    loss(share of the run that is done, random numbers of the step) -> scalar. Returns whether this process is the one
-    that writes the result.
-    """
-    rank, processes = _join_processes()
-    run.work.mkdir(parents=True, exist_ok=True)
-    state_file = run.work / f"{name}.pt"
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=run.learning_rate, weight_decay=weight_decay, betas=(0.9, 0.99), fused=True
-    )
-    step, spent = 0, 0.0
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=True, map_location=run.device)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        if ema is not None:
-            ema.load_state_dict(state["ema"])
-        step, spent = state["step"], state["seconds"]
-    averages: list[float] = []
-    started = time.monotonic() - spent
-
-    def save() -> None:
-        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-        state |= {"ema": ema.state_dict() if ema is not None else {}, "seconds": time.monotonic() - started}
-        with atomic(state_file) as temporary:
-            torch.save(state, temporary)
-
-    with (run.work / f"{name}.log").open("a") as log, tqdm(total=run.steps, initial=step, desc=name) as bar:
-        while step < run.steps:
-            elapsed = (time.monotonic() - started) / 60
-            done = _first_process_says(max(step / run.steps, elapsed / run.minutes), processes)
-            if done >= 1:
-                break
-            rate = min(1.0, (step + 1) / 150) * (
-                1.0 if done < hold else 0.5 * (1 + math.cos(math.pi * (done - hold) / (1 - hold)))
-            )
-            for group in optimizer.param_groups:
-                group["lr"] = run.learning_rate * rate
-            # The data of a step depend on the step alone, so that a resumed run sees what an unbroken one would.
-            torch.manual_seed((run.seed * 1_000_003 + step) * processes + rank)
-            value = loss(done, np.random.default_rng((run.seed, step, rank)))
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            if processes > 1:
-                _average_gradients(model, processes)
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            if ema is not None:
-                decay = min(0.9995, (step + 1) / (step + 10))
-                with torch.no_grad():
-                    torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - decay)
-            averages.append(value.item())
-            step += 1
-            bar.update()
-            if step % 50 == 0 and rank == 0:
-                mean = float(np.mean(averages))
-                averages.clear()
-                bar.set_postfix(loss=f"{mean:.4f}")
-                record = {"step": step, "loss": mean, "minutes": (time.monotonic() - started) / 60}
-                log.write(json.dumps(record) + "\n")
-                log.flush()
-            if step % run.save_every == 0 and rank == 0:
-                save()
-        if rank == 0:
-            save()
-    return rank == 0
-
-
-def _join_processes() -> tuple[int, int]:
-    """This process's rank and the number of processes: (0, 1) unless started by ``torchrun``."""
-    if not dist.is_torchelastic_launched():
-        return 0, 1
-    if not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    return dist.get_rank(), dist.get_world_size()
-
-
-def _first_process_says(value: float, processes: int) -> float:
-    """The same number in every process, although their clocks differ."""
-    if processes == 1:
-        return value
-    shared = torch.tensor(value, dtype=torch.float64, device="cuda" if torch.cuda.is_available() else "cpu")
-    dist.broadcast(shared, 0)
-    return shared.item()
-
-
-def _average_gradients(model: nn.Module, processes: int) -> None:
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    flat = torch.cat([g.flatten() for g in gradients])
-    dist.all_reduce(flat)
-    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(part.view_as(gradient) / processes)
 
 
 def train_autoencoder(run: TrainingRun, destination: Path, crop: int = 64) -> None:
@@ -205,7 +79,7 @@ def train_autoencoder(run: TrainingRun, destination: Path, crop: int = 64) -> No
         edges = sum(F.l1_loss(y.diff(dim=d), x.diff(dim=d)) for d in (2, 3))
         return F.l1_loss(y, x) + F.mse_loss(y, x) + edges + 1e-6 * posterior.kl().mean()
 
-    if not _fit("autoencoder", run, model, loss, hold=0.5):
+    if not fit("autoencoder", run, model, loss, hold=0.5):
         return
     model.eval()
     with torch.no_grad():
@@ -232,7 +106,7 @@ def train_judge(run: TrainingRun, destination: Path) -> None:
         logits = judge(to_tensor(pictures).to(run.device))
         return F.cross_entropy(logits, torch.from_numpy(np.stack(labels)).to(run.device))
 
-    if not _fit("judge", run, judge, loss, hold=0.3):
+    if not fit("judge", run, judge, loss, hold=0.3):
         return
     save_file({k: v.half() for k, v in judge.state_dict().items()}, destination / "judge.safetensors")
 
@@ -281,6 +155,32 @@ def encode_scenes(vae, count: int, seed: int, device: str, cache: Path) -> Encod
     return encoded
 
 
+@dataclass(frozen=True)
+class GeneratorOptions:
+    """How a generator is trained.
+
+    scenes: how many are rendered and encoded, by each process.
+    true_share, random_share: how many captions say the true relation and a random one (:func:`sample_caption`); the
+    more of them are true, the more often the model keeps to relations unsteered.
+    compiled: run the model through `torch.compile`.
+    bf16: forward and backward under autocast to bfloat16; weights and optimizer stay in float32.
+    warm_start: begin a new run with the weights in the destination instead of random ones.
+    grounding, placing: weights of :func:`~.grounding.grounding_loss` and :func:`~.grounding.placing_loss` beside the
+    error of the prediction; the transformer is trained without the latter.
+    noise_bias: times are 1 - u ** noise_bias, u uniform in 0..1: the larger, the noisier.
+    """
+
+    scenes: int = 24_000
+    true_share: float = 0.33
+    random_share: float = 0.33
+    compiled: bool = False
+    bf16: bool = False
+    warm_start: bool = False
+    grounding: float = 0.1
+    noise_bias: float = 1.5
+    placing: float = 0.0
+
+
 @dataclass
 class Batch:
     """What one step of a generator's training sees, on its device.
@@ -300,24 +200,20 @@ class Batch:
 class CaptionedScenes:
     """Encoded scenes, and batches drawn from them; captions are drawn anew each time a scene comes up.
 
-    destination: folder with the autoencoder; the tokenizer is written there. true_share, random_share, noise_bias:
-    see :func:`train_generator`. Every process encodes scenes of its own, once.
+    destination: folder with the autoencoder; the tokenizer is written there. Every process encodes scenes of its own, once.
     """
 
-    def __init__(
-        self, run: TrainingRun, destination: Path, scenes: int, true_share: float, random_share: float,
-        noise_bias: float,
-    ) -> None:  # fmt: skip
+    def __init__(self, run: TrainingRun, destination: Path, options: GeneratorOptions) -> None:
         from diffusers import AutoencoderKL
 
-        self.run, self.shares, self.noise_bias = run, (true_share, random_share), noise_bias
-        seed = run.seed + _join_processes()[0]
+        self.run, self.options = run, options
+        seed = run.seed + join_processes()[0]
         vae = AutoencoderKL.from_pretrained(destination / "vae", torch_dtype=torch.float32)
         run.work.mkdir(parents=True, exist_ok=True)
         weights = b"".join(sorted(file.read_bytes() for file in (destination / "vae").glob("*.safetensors")))
         mark = hashlib.sha256(weights).hexdigest()[:8]  # another autoencoder has other latents
-        cache = run.work / f"latents-{seed}-{scenes}-{mark}.safetensors"
-        self.data = encode_scenes(vae, scenes, seed, run.device, cache)
+        cache = run.work / f"latents-{seed}-{options.scenes}-{mark}.safetensors"
+        self.data = encode_scenes(vae, options.scenes, seed, run.device, cache)
         self.boxes = scene_boxes(self.data.scenes)
         self.tokenizer = write_tokenizer(destination / "tokenizer")
         self.words = {name: encoder_of(self.tokenizer)(name) for name in OBJECTS}
@@ -327,7 +223,8 @@ class CaptionedScenes:
         device = self.run.device
         rows = rng.integers(len(self.data.scenes), size=self.run.batch)
         scenes, chosen = [self.data.scenes[i] for i in rows], torch.from_numpy(rows)
-        captions = [sample_caption(rng, scene, *self.shares) for scene in scenes]
+        shares = self.options.true_share, self.options.random_share
+        captions = [sample_caption(rng, scene, *shares) for scene in scenes]
         ids = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
         latents = self.data.latents[chosen]
         noise = torch.randn_like(latents)
@@ -335,7 +232,7 @@ class CaptionedScenes:
         # is decided what stands where, comes up more often.
         strata = (torch.arange(self.run.batch) + torch.rand(self.run.batch)) / self.run.batch
         nouns = noun_tokens(ids, scenes, self.words)
-        rest = (1 - strata**self.noise_bias, ids, nouns, self.boxes[chosen])
+        rest = (1 - strata**self.options.noise_bias, ids, nouns, self.boxes[chosen])
         return Batch(latents, noise, *(x.to(device) for x in rest))
 
 
@@ -358,59 +255,37 @@ class Generator(nn.Module):
         return predicted, attended, self.places(context)  # type: ignore[return-value]
 
 
-def train_generator(
-    run: TrainingRun,
-    destination: Path,
-    scenes: int = 24_000,
-    true_share: float = 0.33,
-    random_share: float = 0.33,
-    compiled: bool = False,
-    bf16: bool = False,
-    warm_start: bool = False,
-    grounding: float = 0.1,
-    noise_bias: float = 1.5,
-    placing: float = 0.0,
-) -> None:
-    """Fit UNet and text encoder to predict v.
-
-    scenes: how many are rendered and encoded, by each process.
-    true_share, random_share: how many captions say the true relation and a random one (:func:`sample_caption`); the
-    more of them are true, the better the model obeys unsteered.
-    bf16: forward and backward under autocast to bfloat16; weights and optimizer stay in float32.
-    warm_start: begin a new run with the weights in ``destination`` instead of random ones.
-    grounding, placing: weights of :func:`~.grounding.grounding_loss` and :func:`~.grounding.placing_loss` beside the
-    error of v.
-    noise_bias: times are 1 - u ** noise_bias, u uniform in 0..1: the larger, the noisier.
-    """
+def train_generator(run: TrainingRun, destination: Path, options: GeneratorOptions) -> None:
+    """Fit UNet and text encoder to predict v."""
     torch.manual_seed(run.seed)
-    data = CaptionedScenes(run, destination, scenes, true_share, random_share, noise_bias)
+    data = CaptionedScenes(run, destination, options)
     scheduler = build_scheduler()
     model = Generator(len(data.tokenizer)).to(run.device).train()
-    if warm_start:
+    if options.warm_start:
         for part in ("unet", "text_encoder"):
             saved = type(getattr(model, part)).from_pretrained(destination / part)
             getattr(model, part).load_state_dict(saved.float().state_dict())
     ema = copy.deepcopy(model).eval().requires_grad_(False)
     # Plain matrix products also have the faster backward pass in bf16 on a CPU.
     model.grounded = ground(model.unet)
-    if bf16 and run.device == "cpu":
+    if options.bf16 and run.device == "cpu":
         model.unet.to(memory_format=torch.channels_last)
-    forward = torch.compile(model) if compiled else model
+    forward = torch.compile(model) if options.compiled else model
 
     def loss(done: float, rng: np.random.Generator) -> Tensor:
         batch = data.draw(rng)
         timesteps = (1000 * batch.time).long().clamp(max=999)
         noisy = scheduler.add_noise(batch.latents, batch.noise, timesteps)
         target = scheduler.get_velocity(batch.latents, batch.noise, timesteps)
-        with torch.autocast(run.device, torch.bfloat16, enabled=bf16):
+        with torch.autocast(run.device, torch.bfloat16, enabled=options.bf16):
             predicted, attended, places = forward(noisy, timesteps, batch.ids)
         return (
             F.mse_loss(predicted.float(), target)
-            + grounding * grounding_loss(attended, batch.nouns, batch.boxes)
-            + placing * placing_loss(places, batch.nouns, batch.boxes)
+            + options.grounding * grounding_loss(attended, batch.nouns, batch.boxes)
+            + options.placing * placing_loss(places, batch.nouns, batch.boxes)
         )
 
-    if _fit("generator", run, model, loss, ema=ema):
+    if fit("generator", run, model, loss, ema=ema):
         export_generator(ema, destination)
 
 

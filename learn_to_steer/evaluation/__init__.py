@@ -1,1 +1,1 @@
-"""Does the picture obey? Position rules, statistics, and the drawing and judging of many prompts."""
+"""Does the picture show the relation? Position rules, statistics, and the drawing and judging of many prompts."""

@@ -149,7 +149,7 @@ def _from_runs(runs: dict[str, Any]) -> Mask:
     return np.repeat(values, counts).reshape(size[1], size[0]).T
 
 
-def _whole_numbers(value: Any) -> TypeGuard[list[int]]:
+def _whole_numbers(value: object) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)
 
 
@@ -178,7 +178,7 @@ def _written(relations: Any) -> tuple[Asked, ...]:
     return tuple(asked_by_hand(*r) for r in relations)
 
 
-def _is_triplet(value: Any) -> bool:
+def _is_triplet(value: object) -> bool:
     return (
         isinstance(value, list) and len(value) == 3 and all(isinstance(v, str) and v.strip() for v in value)
     )

@@ -20,7 +20,7 @@ from ..hosts.modules import digest
 from ..hosts.protocol import Sampler
 from ..objectives import Objective
 from ..steering import SteeringPlan
-from .detections import Demand, Detection, asked_of, class_of, plain_name
+from .detections import Demand, Detection, Thing, asked_of, class_of, plain_name
 from .detectors import Detector
 from .rules import Rule, geneval
 
@@ -68,7 +68,7 @@ def judged(draw: Draw, found: Sequence[Detection], rule: Rule = geneval) -> dict
         counts[plain_name(item.name)] = counts.get(plain_name(item.name), 0) + 1
     verdict = rule.judge(found, draw.demand)
 
-    def seen(thing: Any) -> bool:
+    def seen(thing: Thing) -> bool:
         return counts.get(class_of(found, thing), 0) > 0
 
     return {

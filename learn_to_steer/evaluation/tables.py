@@ -27,10 +27,10 @@ def summarise(results: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
         table[name] = {
             "images": len(rows),
-            "relation": sum(map(obeys, rows)) / len(rows),
-            "relation_95": _interval([obeys(r) for r in rows], rows),
-            "given_present": sum(map(obeys, there)) / len(there) if there else 0.0,
-            "given_present_95": _interval([obeys(r) for r in there], there),
+            "relation": sum(map(relations_hold, rows)) / len(rows),
+            "relation_95": _interval([relations_hold(r) for r in rows], rows),
+            "given_present": sum(map(relations_hold, there)) / len(there) if there else 0.0,
+            "given_present_95": _interval([relations_hold(r) for r in there], there),
             "each": sum(single) / max(1, len(single)),
             "present": mean("present"),
             "present_95": _interval([r["present"] for r in rows], rows),
@@ -45,7 +45,7 @@ def summarise(results: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return table
 
 
-def obeys(result: dict[str, Any]) -> bool:
+def relations_hold(result: dict[str, Any]) -> bool:
     """Whether every relation of the picture holds."""
     return all(x["holds"] for x in result["relations"])
 
@@ -92,7 +92,10 @@ def comparison_table(results: Sequence[dict[str, Any]], base: str) -> str:
     for name, second in by_setting.items():
         if name == base:
             continue
-        for what, outcome in (("relations hold", obeys), ("objects present", lambda r: r["present"])):
+        for what, outcome in (
+            ("relations hold", relations_hold),
+            ("objects present", lambda r: r["present"]),
+        ):
             c = compare_paired(
                 [outcome(r) for r in first.values()],
                 [outcome(second[key]) for key in first],

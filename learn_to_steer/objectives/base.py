@@ -29,7 +29,7 @@ class RelationTarget:
 
 @dataclass(frozen=True)
 class StepInfo:
-    """Where in the schedule a reading is taken. step: index into the schedule's own steps, from 0. total:
+    """Where in the schedule an evaluation is made. step: index into the schedule's own steps, from 0. total:
     number of those steps. sigma: noise level of this step (variance-exploding scale, sigma = sqrt(1 - abar) /
     sqrt(abar); for flow models the 1..0 time), None where the host has none."""
 

@@ -59,7 +59,7 @@ FIT = """() => {
 
 
 def main() -> int:
-    """Open, look, queue, look again."""
+    """Open, take a picture, queue, take another."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

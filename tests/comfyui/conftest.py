@@ -73,14 +73,12 @@ def node(pack: Any) -> Callable[..., tuple[Any, ...]]:
     return make_node(pack)
 
 
-@pytest.fixture(scope="session")
-def world(node: Any) -> SimpleNamespace:
-    """EmojiWorld, a prompt and a classifier: model, clip, vae, positive, negative, relations, classifier."""
+def world_of(node: Any, model: Any, clip: Any, vae: Any, classifier_name: str) -> SimpleNamespace:
+    """These models, a prompt and a classifier: model, clip, vae, positive, negative, relations, classifier."""
     import nodes as host_nodes
 
-    model, clip, vae = node("LoadEmojiWorld")
     positive, relations, _ = node("RelationPrompt", clip=clip, text=PROMPT)
-    (classifier, _) = node("LoadRelationClassifier", classifier_name="emojiworld-symmetric.safetensors")
+    (classifier, _) = node("LoadRelationClassifier", classifier_name=classifier_name)
     with torch.inference_mode():
         (negative,) = host_nodes.CLIPTextEncode().encode(clip, "")
     return SimpleNamespace(
@@ -92,6 +90,12 @@ def world(node: Any) -> SimpleNamespace:
         relations=relations,
         classifier=classifier,
     )
+
+
+@pytest.fixture(scope="session")
+def world(node: Any) -> SimpleNamespace:
+    """EmojiWorld, see `world_of`."""
+    return world_of(node, *node("LoadEmojiWorld"), "emojiworld-symmetric.safetensors")
 
 
 @pytest.fixture
@@ -125,7 +129,7 @@ def steered(
 ) -> Any:
     """(latents, trace log) of the Steering KSampler. more: any further input of the node.
 
-    Without options every look is followed by a move, so that no test depends on how good the shipped weights are.
+    Without options every evaluation is followed by a move, so that no test depends on how good the shipped weights are.
     """
     more.setdefault("options", options(node, reached=1.0))
     inputs = {

@@ -60,8 +60,8 @@ def case(file: str, size: int, steps: int, layers: str | None) -> dict[str, obje
                 "SteeringKSampler", **dict(zip(names, (model, *common), strict=True)), relations=relations,
                 classifier=classifier, options=options,
             )  # fmt: skip
-            found["looks"] = log.latest.evaluations[0]
-            assert found["looks"] == 1
+            found["evaluations"] = log.latest.evaluations[0]
+            assert found["evaluations"] == 1
         found["seconds"] = time.perf_counter() - began
         assert result["samples"].isfinite().all()
     found["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -83,7 +83,7 @@ def main() -> None:
         layers = json.loads(arguments.case)
         print("\n" + json.dumps(case(arguments.files[0], arguments.size, arguments.steps, layers)))
         return
-    print(f"{arguments.size} px, {arguments.steps} steps, cfg 6, euler; one look at the first step.\n")
+    print(f"{arguments.size} px, {arguments.steps} steps, cfg 6, euler; one evaluation at the first step.\n")
     print("| checkpoint | read | channels | seconds | against plain | peak MiB | against plain |")
     print("|---|---|---:|---:|---:|---:|---:|", flush=True)
     for file in arguments.files:

@@ -1,4 +1,4 @@
-"""Every sampler of the host on EmojiWorld, as a Markdown table: does steering reach it, and does the picture obey?
+"""Every sampler of the host on EmojiWorld, as a Markdown table: does steering reach it, and do pictures show the relation?
 
     python tests/comfyui/samplers.py [seeds] > docs/samplers.md
 
@@ -40,19 +40,21 @@ def main() -> None:
         f"ComfyUI {comfyui_version.__version__}, EmojiWorld, {drawn} pictures a sampler: {SEEDS} seeds each of "
         + ", ".join(f'"{prompt}"' for prompt in prompts.values())
         + f'; {STEPS} steps, scheduler simple, cfg 6, plan "fast". Made by `tests/comfyui/samplers.py`. "p" is the '
-        "probability of the wanted relation that the classifier reads at the first and at the last look, the mean over the "
-        "pictures; the last two columns are how many of the finished pictures obey, by the judge.\n"
+        "probability of the wanted relation that the classifier reads at the first and at the last evaluation, the mean "
+        "over the pictures; the last two columns are how many of the finished pictures show the relation, by the judge.\n"
     )
-    print("| sampler | looks | p first | p last | plain | steered |\n|---|---:|---:|---:|---:|---:|")
+    print("| sampler | evaluations | p first | p last | plain | steered |\n|---|---:|---:|---:|---:|---:|")
     for sampler in comfy.samplers.KSampler.SAMPLERS:
         try:
             found = [_drawn(node, world, sampler) for world in worlds]
         except ValueError as error:
             print(f"| {sampler} | refused: {error} | | | | |", flush=True)
             continue
-        looks, first, last, plain, steered = (sum(column) / drawn for column in zip(*found, strict=True))
+        evaluations, first, last, plain, steered = (
+            sum(column) / drawn for column in zip(*found, strict=True)
+        )
         print(
-            f"| {sampler} | {looks:.1f} | {first:.2f} | {last:.2f} | {plain:.0%} | {steered:.0%} |",
+            f"| {sampler} | {evaluations:.1f} | {first:.2f} | {last:.2f} | {plain:.0%} | {steered:.0%} |",
             flush=True,
         )
 
@@ -72,16 +74,17 @@ def _prompted(node: Any, world: SimpleNamespace, prompt: str) -> SimpleNamespace
 
 
 def _drawn(node: Any, world: SimpleNamespace, sampler: str) -> tuple[float, ...]:
-    """Sums over the seeds: looks, probability at the first and at the last look, plain and steered pictures that obey."""
+    """Sums over the seeds: evaluations, probability at the first and at the last one, plain and steered pictures with
+    the relation."""
     latent = conftest.latents(SEEDS)
     plain = conftest.stock(world, sampler, latent=latent, steps=STEPS)
     result, log = conftest.steered(node, world, sampler, latent=latent, steps=STEPS, options=None)
     trace = log.latest
     first, last = (sum(trace.image(i)[n].probability for i in range(SEEDS)) for n in (0, -1))
-    return sum(trace.evaluations), first, last, _obeyed(world, plain), _obeyed(world, result)
+    return sum(trace.evaluations), first, last, _with_relation(world, plain), _with_relation(world, result)
 
 
-def _obeyed(world: SimpleNamespace, samples: torch.Tensor) -> int:
+def _with_relation(world: SimpleNamespace, samples: torch.Tensor) -> int:
     """How many finished latents decode to pictures in which the relation holds."""
     detector = _module("emojiworld.judge").EmojiWorldDetector(_module("emojiworld").WEIGHTS)
     pixels = (world.vae.decode(samples).clamp(0, 1) * 255).round().to(torch.uint8).numpy()

@@ -66,9 +66,11 @@ def test_same_pictures_as_the_diffusers_host(node, world, pipeline, sampler, see
     assert latents()["samples"].shape == ours.shape
 
 
-def test_where_steering_struggles_the_first_looks_are_those_of_the_diffusers_host(node, world, pipeline):
-    """Seed 11 takes 17 looks and goes back and forth: what is rounding at first is another picture in the end. The looks of
-    the first step are the same all the same."""
+def test_where_steering_struggles_the_first_evaluations_are_those_of_the_diffusers_host(
+    node, world, pipeline
+):
+    """Seed 11 takes 17 evaluations and goes back and forth: what is rounding at first is another picture in the
+    end. The evaluations of the first step are the same all the same."""
     from learn_to_steer.classifiers import load_classifier, shipped_classifier
     from learn_to_steer.hosts.diffusers import generate
     from learn_to_steer.objectives import LearnedObjective

@@ -11,10 +11,10 @@ from conftest import PACK, latents, options, steered, stock
 
 
 class _Failing:
-    """An objective that fails at its second look."""
+    """An objective that fails at its second evaluation."""
 
     def __init__(self, inner, error):
-        self.inner, self.error, self.looks = inner, error, 0
+        self.inner, self.error, self.evaluations = inner, error, 0
         self.layers = inner.layers
 
     def reading(self, layers):
@@ -24,8 +24,8 @@ class _Failing:
         self.inner.check(targets)
 
     def __call__(self, maps, targets, step):
-        self.looks += 1
-        if self.looks == 2:
+        self.evaluations += 1
+        if self.evaluations == 2:
             raise self.error
         return self.inner(maps, targets, step)
 
@@ -48,7 +48,7 @@ def test_next_run_is_untouched(node, world, number, sampler):
     failing = _Failing(world.classifier, error)
     with pytest.raises(type(error)):
         steered(node, world, sampler, classifier=failing)
-    assert failing.looks == 2
+    assert failing.evaluations == 2
     assert torch.equal(stock(world, sampler), before)
     assert torch.equal(steered(node, world, sampler)[0], steered(node, world, sampler)[0])
 
@@ -76,7 +76,7 @@ def test_interrupt_is_seen_inside_the_inner_loop(node, world):
 
     class Interrupting(_Failing):
         def __call__(self, maps, targets, step):
-            self.looks += 1
+            self.evaluations += 1
             management.interrupt_current_processing(True)
             return self.inner(maps, targets, step)
 
@@ -86,7 +86,7 @@ def test_interrupt_is_seen_inside_the_inner_loop(node, world):
             steered(node, world, classifier=objective)
     finally:
         management.interrupt_current_processing(False)
-    assert objective.looks == 1
+    assert objective.evaluations == 1
 
 
 def test_no_weight_is_copied(node, world):

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import shutil
 import sys
-from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import PROMPT, ROOT, latents, options, steered, stock
+from conftest import PACK, PROMPT, ROOT, latents, options, steered, stock, world_of
 
 pytest.importorskip(
     "diffusers", reason="the host's interpreter has no diffusers; install it there to compare"
@@ -57,25 +56,8 @@ def pipeline(folder):
 @pytest.fixture(scope="module")
 def mmdit(pack, node, folder):
     """As conftest's `world`, with the transformer."""
-    from conftest import PACK
-
-    import nodes as host_nodes
-
     loader = sys.modules[f"{PACK}.learn_to_steer.emojiworld.comfyui.load"]
-    model, clip, vae = loader.load_emojiworld(folder, "mmdit")
-    positive, relations, _ = node("RelationPrompt", clip=clip, text=PROMPT)
-    (classifier, _) = node("LoadRelationClassifier", classifier_name="none: compare centres of attention")
-    with torch.inference_mode():
-        (negative,) = host_nodes.CLIPTextEncode().encode(clip, "")
-    return SimpleNamespace(
-        model=model,
-        clip=clip,
-        vae=vae,
-        positive=positive,
-        negative=negative,
-        relations=relations,
-        classifier=classifier,
-    )
+    return world_of(node, *loader.load_emojiworld(folder, "mmdit"), "none: compare centres of attention")
 
 
 def test_layers_family_and_schedule(mmdit):

@@ -1,5 +1,5 @@
-"""The host's own nodes that change a MODEL, in front of the steering ones: looks are made with what they add, moves are
-made, and with strength 0 nothing differs from the stock sampler."""
+"""The host's own nodes that change a MODEL, in front of the steering ones: evaluations are made with what they add, moves
+are made, and with strength 0 nothing differs from the stock sampler."""
 
 from __future__ import annotations
 

@@ -108,12 +108,12 @@ def _flux_control(flux):
 
 
 def test_control_net(node, world):
-    """Its residuals take part in the looks, it is called without a gradient, and strength 0 is the stock sampler."""
+    """Its residuals take part in the evaluations, it is called without a gradient, and strength 0 is the stock sampler."""
     controlled, seen = _unet_control(world)
     result, log = steered(node, controlled, seed=3)
-    looks = len(log.latest.records)
-    assert looks and log.latest.records[0].move > 0 and result.isfinite().all()
-    assert len(seen) == 8 + looks and not any(seen)
+    evaluations = len(log.latest.records)
+    assert evaluations and log.latest.records[0].move > 0 and result.isfinite().all()
+    assert len(seen) == 8 + evaluations and not any(seen)
     _, without = steered(node, world, seed=3)
     assert abs(log.latest.records[0].probability - without.latest.records[0].probability) > 1e-4
     off, _ = steered(node, controlled, seed=3, options=options(node, strength=0.0))

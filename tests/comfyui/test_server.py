@@ -206,7 +206,7 @@ def test_the_pictures_are_those_of_the_command_line(server, pack, stem):
         assert apart.mean() < 1
 
 
-def test_the_server_obeys_as_the_command_line_does(server, pack):
+def test_the_servers_pictures_show_the_relation_as_the_command_lines_do(server, pack):
     """The first graph, plain and steered, judged; the same seeds through the diffusers host."""
     pytest.importorskip("diffusers")
     pytest.importorskip("scipy")
@@ -223,7 +223,7 @@ def test_the_server_obeys_as_the_command_line_does(server, pack):
     )
     seeds, draw = range(12), evaluation.Draw(PROMPT, 0)
 
-    def obeyed(pictures):
+    def with_relation(pictures):
         found = detector.detect(np.concatenate(pictures).round().astype(np.uint8))
         return sum(evaluation.judged(draw, f)["relations"][0]["holds"] for f in found)
 
@@ -245,8 +245,8 @@ def test_the_server_obeys_as_the_command_line_does(server, pack):
                 guidance_scale=emojiworld.GUIDANCE, output_type="latent",
             )  # fmt: skip
             there[kind] = [module("hosts.diffusers").decoded(pipe, output.latents)]
-    figures = {kind: (obeyed(here[kind]), obeyed(there[kind])) for kind in here}
-    print(f"obeyed of {len(seeds)}, server and command line:", figures)
+    figures = {kind: (with_relation(here[kind]), with_relation(there[kind])) for kind in here}
+    print(f"relation holds, of {len(seeds)}, server and command line:", figures)
     assert figures["steered"][0] >= figures["steered"][1] > figures["plain"][1]
 
 

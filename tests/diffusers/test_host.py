@@ -170,7 +170,7 @@ def test_relations_nobody_knows_are_still_reported(pipe):
 
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_steering_that_never_moves_changes_nothing(pipe, name):
-    """The scheduler's state is not disturbed by looking, and our first latents are the pipeline's own."""
+    """The scheduler's state is not disturbed by an evaluation, and our first latents are the pipeline's own."""
     use(pipe, name)
     expected = plainly(pipe)
     out = steered(pipe, plan=replace(PLAN, reached=1e-9))

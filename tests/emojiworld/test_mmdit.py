@@ -12,8 +12,8 @@ from learn_to_steer.cli import main
 from learn_to_steer.dataset.recording import DRAWS, record, trained_sigmas
 from learn_to_steer.emojiworld import WEIGHTS, family_of, load_pipeline
 from learn_to_steer.emojiworld.classifiers import shipped
+from learn_to_steer.emojiworld.grounding import GROUNDED, ground_joint
 from learn_to_steer.emojiworld.mmdit import build_transformer
-from learn_to_steer.emojiworld.mmdit_training import GROUNDED, ground_joint
 from learn_to_steer.emojiworld.prompts import object_pairs
 from learn_to_steer.emojiworld.scenes import SceneSource, recorder_of
 from learn_to_steer.errors import SteeringError

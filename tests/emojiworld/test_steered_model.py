@@ -98,13 +98,22 @@ def test_cases_are_reproducible_balanced_and_use_unseen_pairs_only():
     assert all(len(parse_relations(c.prompt)) == 2 for c in chains("test", 40))
 
 
-def test_a_picture_does_not_depend_on_its_batch_and_a_run_resumes(pipe, judge, objective, tmp_path):
+def test_a_picture_does_not_depend_on_its_batch(pipe, objective):
+    cases, sampler = one_relation("test", 4, seed=3), PipelineSampler(pipe, family_of(pipe))
+    prompts, seeds = [case.prompt for case in cases], [case.seed for case in cases]
+    for settings in ({}, {"objective": objective, "plan": SteeringPlan.preset("fast")}):
+        settings = {**settings, "steps": 6, "guidance": GUIDANCE}
+        together = sampler.sample(prompts, seeds, **settings).pictures.astype(int)
+        for i in range(4):
+            (alone,) = sampler.sample(prompts[i : i + 1], seeds[i : i + 1], **settings).pictures.astype(int)
+            assert abs(alone - together[i]).max() <= 4, (prompts[i], settings)  # of 255: rounding
+            assert abs(alone - together[i - 1]).mean() > 4
+
+
+def test_an_evaluation_resumes(pipe, judge, objective, tmp_path):
     cases = one_relation("test", 4, seed=3)
     settings = [Setting("plain", None, None), Setting("fast", objective, SteeringPlan.preset("fast"))]
     together = drawn(pipe, cases, settings, tmp_path / "a", batch=4, steps=6)
-    alone = drawn(pipe, cases, settings, tmp_path / "b", batch=1, steps=6)
-    for one, other in zip(together, alone, strict=True):
-        assert (one["prompt"], one["objects"]) == (other["prompt"], other["objects"])
     log = tmp_path / "a" / "results.jsonl"
     lines = log.read_text().splitlines()
     log.write_text("\n".join(lines[:4]) + "\n" + lines[4][: len(lines[4]) // 2])  # cut off in mid-line
@@ -141,29 +150,32 @@ def test_summary_counts_by_hand():
     assert table["fast"]["cost"] == pytest.approx(1.2)
 
 
-def test_steering_makes_the_shipped_model_obey(pipe, judge, objective, tmp_path):
+def test_steered_pictures_show_the_relation(pipe, judge, objective, tmp_path):
     """The product in one test, on object pairs that the classifier has not seen."""
     cases = one_relation("test", 24, seed=11)
     settings = [Setting("plain", None, None), Setting("fast", objective, SteeringPlan.preset("fast"))]
     table = summarise(drawn(pipe, cases, settings, tmp_path))
-    assert table["plain"]["relation"] < 0.65
-    assert table["fast"]["relation"] >= table["plain"]["relation"] + 0.2
+    # One of four directions is right by chance; of 400 such prompts 33% were right plainly and 98% with steering.
+    assert 0.15 < table["plain"]["relation"] < 0.55
+    assert table["fast"]["relation"] >= 0.85
 
 
 def test_the_shipped_classifier_reads_the_picture_not_the_word(pipe, objective):
     report = leakage(
         objective.classifier, record(SceneSource(object_pairs("test")), recorder_of(pipe), 64, seed=9)
     )
-    assert report.right > 0.4
-    assert abs(report.right - report.wrong) < 0.15  # 64 samples each; the figure of the card is from 1000
-    assert report.follows_wrong_word < 0.4
+    # The card says 95% and 94%, of 1,000 samples each. A classifier blind to words errs after the wrong word in a third of
+    # its errors, which is 2% of the samples.
+    assert report.right > 0.85 and report.wrong > 0.85
+    assert abs(report.right - report.wrong) < 0.1
+    assert report.follows_wrong_word < 0.08
 
 
 def test_the_classifiers_card_fits_the_shipped_model(pipe, objective):
     card = objective.card
     assert card.family == FAMILY
     assert card.sigmas == pytest.approx(trained_sigmas(recorder_of(pipe)), rel=1e-3)
-    assert json.loads(card.about)["unseen pairs"]["right"] > 0.4
+    assert json.loads(card.about)["unseen pairs"]["right"] > 0.9
 
 
 def test_shipped_files_are_small_half_precision_and_standard(pipe):

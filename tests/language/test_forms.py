@@ -4,23 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from learn_to_steer.language import parse_relations
-
-SHORT = {
-    "left": "to the left of", "right": "to the right of", "above": "above", "below": "below",
-    "next": "next to", "inside": "inside", "front": "in front of", "behind": "behind", "between": "between",
-    "AL": "above-left of", "AR": "above-right of", "BL": "below-left of", "BR": "below-right of",
-}  # fmt: skip
-
-
-def read(prompt: str) -> list[tuple[str, str, str]]:
-    return [(t.subject, str(t.relation), t.object) for t in parse_relations(prompt)]
-
-
-def expected(text: str) -> list[tuple[str, str, str]]:
-    rows = [row.split("|") for row in text.split(";") if row]
-    return [(s.strip(), SHORT[r.strip()], o.strip()) for s, r, o in rows]
-
+from .made import expected, read
 
 FORMS = {
     # hidden by

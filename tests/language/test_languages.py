@@ -11,12 +11,9 @@ import pytest
 
 from learn_to_steer.language import parse_relations, read_prompt, triplets_as_json
 
+from .made import expected, read
+
 SENTENCES = Path(__file__).parents[1] / "fixtures" / "languages"
-SHORT = {
-    "left": "to the left of", "right": "to the right of", "above": "above", "below": "below",
-    "next": "next to", "inside": "inside", "front": "in front of", "behind": "behind", "between": "between",
-    "AL": "above-left of", "AR": "above-right of", "BL": "below-left of", "BR": "below-right of",
-}  # fmt: skip
 CODES = {
     "german": "de", "spanish": "es", "portuguese": "pt", "french": "fr", "italian": "it", "chinese": "zh",
     "english_with_foreign_words": "en",
@@ -30,15 +27,6 @@ def cases() -> list[tuple[str, str, str]]:
             prompt, _, labels = line.partition(" =>")
             found.append((code, prompt, labels.strip()))
     return found
-
-
-def expected(labels: str) -> list[tuple[str, str, str]]:
-    rows = [row.split("|") for row in labels.split(";") if row.strip()]
-    return [(s.strip(), SHORT[r.strip()], o.strip()) for s, r, o in rows]
-
-
-def read(prompt: str) -> list[tuple[str, str, str]]:
-    return [(t.subject, str(t.relation), t.object) for t in parse_relations(prompt)]
 
 
 def test_as_many_sentences_as_promised():

@@ -9,25 +9,9 @@ import pytest
 
 from learn_to_steer.language import parse_relations, strip_weighting, triplets_as_json
 
+from .made import expected, read
+
 PROMPTS = Path(__file__).parents[1] / "fixtures" / "prompts"
-
-# Short names for the expected values, so that a case fits on a line.
-SHORT = {
-    "left": "to the left of", "right": "to the right of", "above": "above", "below": "below",
-    "next": "next to", "inside": "inside", "front": "in front of", "behind": "behind", "between": "between",
-    "AL": "above-left of",
-    "AR": "above-right of", "BL": "below-left of", "BR": "below-right of",
-}  # fmt: skip
-
-
-def read(prompt: str) -> list[tuple[str, str, str]]:
-    return [(t.subject, str(t.relation), t.object) for t in parse_relations(prompt)]
-
-
-def expected(text: str) -> list[tuple[str, str, str]]:
-    """ "cat left dog; bird above old tree" with `|` between the three fields."""
-    rows = [row.split("|") for row in text.split(";") if row]
-    return [(s.strip(), SHORT[r.strip()], o.strip()) for s, r, o in rows]
 
 
 def geneval_cases() -> list[dict]:
@@ -336,9 +320,9 @@ def test_long_input_is_read_in_linear_time(unit: str):
         parse_relations(text)
         return time.process_time() - start
 
-    # A quadratic reader takes 64 times as long for 8 times the text; 30 leaves room for noise.
-    short, long = min(seconds(4_000) for _ in range(3)), seconds(32_000)
-    assert long < 30 * short + 0.5
+    # A linear reader takes 8 times as long for 8 times the text, a quadratic one 64 times.
+    short, long = (min(seconds(size) for _ in range(3)) for size in (4_000, 32_000))
+    assert long < 16 * short + 0.02
 
 
 def test_triplets_as_json():

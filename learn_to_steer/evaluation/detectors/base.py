@@ -14,5 +14,5 @@ class Detector(Protocol):
     """Finds objects by name."""
 
     def detect(self, pictures: np.ndarray, names: Sequence[Sequence[str]]) -> list[list[Detection]]:
-        """pictures (B, height, width, 3) uint8. names: per picture, the objects to look for; a detector with a vocabulary
+        """pictures (B, height, width, 3) uint8. names: per picture, the objects to search for; a detector with a vocabulary
         of its own may find others besides. Returns per picture what it found, boxes in pixels."""

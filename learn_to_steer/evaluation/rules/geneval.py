@@ -92,7 +92,7 @@ def judges(relation: Relation) -> bool:
 
 
 def kept(detections: Sequence[Detection], counting: bool = False) -> list[Detection]:
-    """The detections that the rule looks at: of each class the best 16 above the threshold, nothing suppressed.
+    """The detections that the rule considers: of each class the best 16 above the threshold, nothing suppressed.
 
     Best first.
     """

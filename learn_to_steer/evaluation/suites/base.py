@@ -30,7 +30,7 @@ class Case:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The objects that a detector shall look for, in the order of the prompt, each once."""
+        """The objects that a detector shall search for, in the order of the prompt, each once."""
         return tuple(dict.fromkeys(plain_name(thing.noun) for thing in self.demand.things))
 
     @property

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import SteeringError
+from ...records import prompt_of
 from .base import Case, read_lines, stated
 
 
@@ -24,20 +23,6 @@ class OwnPrompts:
         cases = []
         for count, line in read_lines(self.path):
             where = f"line {count} of {self.path}"
-            prompt = _prompt(line, where)
+            prompt = prompt_of(line, where)
             cases.append(Case(prompt, stated(prompt, self.rule, where), self.pictures))
         return cases
-
-
-def _prompt(line: str, where: str) -> str:
-    if not line.startswith("{"):
-        return line
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return line  # a prompt may start with a brace
-    if not isinstance(record.get("prompt"), str):
-        raise SteeringError(
-            f'Expected a text under "prompt" on {where}, got none; add it or give plain lines.'
-        )
-    return record["prompt"]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...attention import AttentionRecorder, MapStack
 from ...objectives import StepInfo
-from .gradients.weights import for_autograd
+from ..modules import for_autograd
 from .read.evaluation import conditional_maps, depends_on_row, model_family
 from .read.located import LocatedLayer
 

@@ -1,5 +1,5 @@
-"""Looking without steering, in ComfyUI: the attention maps of a finished latent, and sampling that is steered only where
-a plain run does not show the relation.
+"""Evaluations without steering, in ComfyUI: the attention maps of a finished latent, and sampling that is steered only
+where a plain run does not show the relation.
 
 Both go through the host's whole sampling machinery, so models are loaded, conditionings prepared and hooks registered
 as ever.
@@ -21,9 +21,9 @@ from ...attention import MapStack, token_weights
 from ...errors import SteeringError
 from ...language import RelationTriplet
 from ...objectives import LearnedObjective, Objective, RelationTarget, StepInfo
+from ..modules import for_autograd
 from ..targets import knows
 from .branch import ConditionalBranch
-from .gradients.weights import for_autograd
 from .prompt.owner import placed, places
 from .prompt.relations import PromptRelations
 from .read.evaluation import holding_now, located_layers, model_family
@@ -58,7 +58,7 @@ class RelationReading:
 
 
 class _Capturing(comfy.samplers.Sampler):
-    """A "sampler" that adds noise once, looks once and gives the latent back."""
+    """A "sampler" that adds noise once, makes one evaluation and gives the latent back."""
 
     def __init__(self, relations: PromptRelations, weights: Tensor) -> None:
         self.relations, self.weights = relations, weights
@@ -84,7 +84,7 @@ class _Capturing(comfy.samplers.Sampler):
             entry, begins = next(((e, at) for e, at in now if at), (None, ()))
             if entry is None:
                 raise SteeringError(
-                    "Expected a prompt that has its turn at this noise level, found that it holds at others only; choose "
+                    "Expected a prompt that is in use at this noise level, found that it holds at others only; choose "
                     "another noise level or remove the timestep range."
                 )
             weights = placed(self.weights, begins, entry["cross_attn"].shape[1])
@@ -180,7 +180,7 @@ def sample_where_needed(
 
     sample: MODEL -> final latents (B, ...), the same noise each time. Images that are fine come out of the plain run, to
     the bit. What was not read - some samplers choose their own steps - or is no number does not count as met. The log gets
-    the trace of the reading and, where there was one, that of the steered run.
+    the trace of the evaluation and, where there was one, that of the steered run.
     """
     check_fit(model, steering.objective, steering.plan)
     watched = steered_model(model, replace(steering, mode="watch"))

@@ -35,7 +35,7 @@ def _of_run(run: SampledRun, image: int, pictures: int) -> list[str]:
         return [f"Not steered: {why}"]
     records = trace.image(own)
     if not records:
-        why = " ".join(run.notes) or "the plan evaluates at no step at which this prompt has its turn."
+        why = " ".join(run.notes) or "the plan evaluates at no step at which this prompt is in use."
         return [f"Not steered: {why}"]
     return [*_relations(trace, own), *_odd(records), *run.notes]
 

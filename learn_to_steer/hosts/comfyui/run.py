@@ -20,11 +20,11 @@ from torch import Tensor
 from ...errors import SteeringError
 from ...objectives import Objective, Reading, StepInfo, lowest_sigma
 from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, steered_steps, watch
+from ..modules import for_autograd
 from ..protocol import evaluator
 from ..targets import BatchTargets, batch_targets
 from .branch import ConditionalBranch
 from .gradients.kernels import gradients
-from .gradients.weights import for_autograd
 from .log import SampledRun, SteeringLog
 from .prompt.owner import placed, places
 from .prompt.relations import MARK, PromptRelations
@@ -241,7 +241,7 @@ class SteeringRun:
         now = holding_now(self.guider.conds["positive"], sigma)
         entry = next((entry for entry in now if self._places(entry)), None)
         if entry is None:
-            return None  # the prompt has its turn at other noise levels
+            return None  # the prompt is in use at other noise levels
         weights = placed(self.wanted.weights, self._places(entry), entry["cross_attn"].shape[1])
         info = StepInfo(step, self.total, float(sigma.max()))
         with gradients():

@@ -8,15 +8,17 @@ meant for forward passes only. Each is set aside here and put back, whatever hap
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..modules import frozen
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -117,7 +119,7 @@ def _as_it_comes(module: nn.Module, *arguments: Any, **keywords: Any) -> tuple[A
     return arguments, keywords
 
 
-def _as_it_goes(module: nn.Module, output: Any) -> Any:
+def _as_it_goes(module: nn.Module, output: T) -> T:
     return output
 
 
@@ -132,11 +134,11 @@ def _casting_copies(model: nn.Module) -> Iterator[None]:
     before: list[tuple[Any, tuple[Any, Any]]] = []
     originals: dict[nn.Module, dict[str, Any]] = {}
 
-    def restore(module: nn.Module, output: Any = None) -> Any:
+    def restore(module: nn.Module, output: T | None = None) -> T | None:
         module._parameters.update(originals.pop(module, {}))
         return output
 
-    def copying(dtype: torch.dtype) -> Any:
+    def copying(dtype: torch.dtype) -> Callable[..., tuple[Any, Any]]:
         def cast(module: nn.Module, *arguments: Any, **keywords: Any) -> tuple[Any, Any]:
             originals[module] = dict(module._parameters)
             for name, weight in originals[module].items():

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, SupportsIndex, TypeVar
 
 import torch
 from diffusers import FluxPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
@@ -201,7 +201,7 @@ class _Counter:
     def __init__(self) -> None:
         self.count = 0
 
-    def __call__(self, module: nn.Module, args: Any) -> None:
+    def __call__(self, module: nn.Module, args: object) -> None:
         self.count += 1
 
 
@@ -269,7 +269,10 @@ class _Steering:
         sigma = next(self.schedule.sigmas[turn] for turn, s in self.schedule.steps.items() if s == step)
         chosen = MapStack(maps.layers, tuple(m[images] for m in maps.maps))
         info = StepInfo(step, self.schedule.total, sigma)
-        self.loop.observe(self.objective(chosen, [self.targets[i] for i in images], info), images, step)
+        # The pipeline may be called under `torch.autocast`, which is for the model alone.
+        with self.host.autocast.off():
+            reading = self.objective(chosen, [self.targets[i] for i in images], info)
+        self.loop.observe(reading, images, step)
 
     def first_arguments(self) -> dict[str, Any]:
         """Text states and first latents (unit noise, as pipelines take them), moved where the plan starts at
@@ -336,7 +339,7 @@ def _randomness(
     return list(seeds), [torch.Generator("cpu").manual_seed(s) for s in seeds]
 
 
-def _whole(value: Any, name: str) -> int:
+def _whole(value: SupportsIndex, name: str) -> int:
     """A whole number of any library."""
     try:
         return operator.index(value)

@@ -8,7 +8,6 @@ guided batch, or first of the calls of a step where there are two.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +50,7 @@ class OwnPass:
         while self._handles:
             self._handles.pop().remove()
 
-    def _before(self, module: nn.Module, args: Any) -> None:
+    def _before(self, module: nn.Module, args: object) -> None:
         if self._step is None or self._recorder is not None:
             return
         rows = slice(-len(self._weights), None)
@@ -60,7 +59,7 @@ class OwnPass:
         )
         self._handles += self._branch.listen(self._recorder)
 
-    def _after(self, module: nn.Module, args: Any, output: Any) -> None:
+    def _after(self, module: nn.Module, args: object, output: object) -> None:
         recorder, step = self._recorder, self._step
         if recorder is None or step is None:
             return

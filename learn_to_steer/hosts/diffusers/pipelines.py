@@ -1,4 +1,4 @@
-"""Which pipelines can be steered, and what one looks like: its denoiser, layers, family, and the tokens of its words."""
+"""Which pipelines can be steered, and the parts of one: its denoiser, layers, family, and the tokens of its words."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def denoiser(pipe: Pipeline) -> nn.Module:
     return pipe.transformer if isinstance(pipe, FluxPipeline) else pipe.unet  # type: ignore[attr-defined]
 
 
-def attention_layers(model: Any) -> list[AttentionLayer]:
+def attention_layers(model: nn.Module) -> list[AttentionLayer]:
     """The attentions of a denoiser that can be read, in execution order: a UNet's cross-attentions ("mid.0",
     "up.1.0", ...), a Flux transformer's joint attentions ("double.0", ..., "single.0", ...)."""
     joint = hasattr(model, "single_transformer_blocks")
     return diffusers_flux.flux_attention_layers(model) if joint else diffusers_unet.attention_layers(model)
 
 
-def model_family(model: Any) -> str:
+def model_family(model: nn.Module) -> str:
     """The family of a denoiser: "sd1", "sd2", "sdxl", "flux", else "custom"."""
     joint = hasattr(model, "single_transformer_blocks")
     return diffusers_flux.flux_family(model) if joint else diffusers_unet.model_family(model)

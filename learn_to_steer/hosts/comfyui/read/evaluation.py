@@ -21,8 +21,9 @@ from torch import Tensor
 from ....attention import AttentionRecorder, MapStack, StopForward
 from ....errors import SteeringError
 from ...families import FLUX_LAYOUT, UNET_FAMILIES
+from ...modules import for_autograd
 from ..gradients import checkpointing as comfyui_checkpointing
-from ..gradients.weights import for_autograd, weights_for_autograd
+from ..gradients.weights import weights_for_autograd
 from . import joint as comfyui_mmdit
 from . import unet as comfyui_unet
 from .host_classes import is_a
@@ -135,7 +136,7 @@ def conditional_maps(
 
 def _leave_out_caches(options: dict[str, Any]) -> None:
     """Take out, in place, wrappers that answer from a cache instead of running the model (the host's EasyCache, and what
-    calls itself a cache too): a look needs the model itself, and is no step of the sampler that a cache should count."""
+    calls itself a cache too): an evaluation needs the model itself, and is no step that a cache should count."""
     for holder in (options, options.get("transformer_options", {})):
         for by_key in holder.get("wrappers", {}).values():
             for key in [key for key in by_key if "cache" in str(key).lower()]:

@@ -3,7 +3,7 @@ attention.
 
 Q and K are taken by forward hooks after their RMS norms, RoPE is applied to them here as the model's
 processor does, and only image queries and text keys are kept (Learn-to-Steer: the joint logits are cut to the
-text columns before the softmax). No processor is replaced; the hooks are gone when a reading ends, however it
+text columns before the softmax). No processor is replaced; the hooks are gone when an evaluation ends, however it
 ends.
 """
 

@@ -1,7 +1,7 @@
 """Reading a UNet of diffusers (UNet2DConditionModel): the maps of its cross-attentions, layer by layer.
 
 Q and K are taken by forward hooks on the projections of each cross-attention, so whatever attention processor
-is in place (LoRA, IP-Adapter, xformers) stays in place; the hooks are gone when a reading ends, however it
+is in place (LoRA, IP-Adapter, xformers) stays in place; the hooks are gone when an evaluation ends, however it
 ends.
 """
 
