@@ -47,7 +47,11 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=24)
     parser.add_argument("--sizes", type=int, nargs="+", default=[128, 256, 384])
     arguments = parser.parse_args()
-    print("| model | pixels | elements | right at first | move | " + " | ".join(f"{n:g}" for n in LENGTHS))
+    print(
+        "| model | pixels | elements | right at first | move | "
+        + " | ".join(f"{n:g}" for n in LENGTHS)
+        + " |"
+    )
     print("|---" * (5 + len(LENGTHS)) + "|")
     classifiers = {"unet": "emojiworld-symmetric", "mmdit": "emojiworld-mmdit-symmetric"}
     for model, name in classifiers.items():
