@@ -47,7 +47,11 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=24)
     parser.add_argument("--sizes", type=int, nargs="+", default=[128, 256, 384])
     arguments = parser.parse_args()
-    print("| model | pixels | elements | right at first | move | " + " | ".join(f"{n:g}" for n in LENGTHS))
+    print(
+        "| model | pixels | elements | right at first | move | "
+        + " | ".join(f"{n:g}" for n in LENGTHS)
+        + " |"
+    )
     print("|---" * (5 + len(LENGTHS)) + "|")
     classifiers = {"unet": "emojiworld-symmetric", "mmdit": "emojiworld-mmdit-symmetric"}
     for model, name in classifiers.items():
@@ -162,10 +166,11 @@ def random_row(name: str, pipe: Any, size: int, plan: SteeringPlan) -> None:
     with branch.evaluations():
         moved = SteeringLoop(plan, trace, (0,)).steer(z, evaluate, 0)
     lengths = ", ".join(f"{record.length:.1f}" for record in trace.records)
-    largest = max(record.largest for record in trace.records)
+    made = [record for record in trace.records if record.move]
+    largest, before, after = max(r.largest for r in made), made[0].spread_before, made[-1].spread_after
     rule = f"{plan.step_rule} {plan.step_size:g}"
     print(
-        f"| {name} | {z.numel()} | {rule} | {lengths} | {largest:.2f} | {float(z.std()):.3f} | {float(moved.std()):.3f} "
+        f"| {name} | {z.numel()} | {rule} | {lengths} | {largest:.2f} | {before:.3f} | {after:.3f} "
         f"| {channel_spread(z, moved):.3f} |",
         flush=True,
     )

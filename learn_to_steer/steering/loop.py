@@ -65,7 +65,7 @@ class SteeringLoop:
         for image, held in zip(images, holds.tolist(), strict=True):
             self._hold(image, step, held)
         notes = ["reached" if held else "watched" for held in holds.tolist()]
-        self._note(reading, list(images), step, -1, torch.zeros(len(images), 3), notes)
+        self._note(reading, list(images), step, -1, None, notes)
 
     def steer(self, latent: Tensor, evaluate: Evaluate, step: int) -> Tensor:
         """Move each image's latent until its relations hold or the plan says stop. Call it before this step.
@@ -128,7 +128,7 @@ class SteeringLoop:
             self.trace.forwards += 1
             holds = _reached(reading, self.plan).tolist()
             notes = ["reached" if still else "lost" for still in holds]
-            self._note(reading, due, step, 0, torch.zeros(len(due), 3), notes)
+            self._note(reading, due, step, 0, None, notes)
             lost = {image for image, still in zip(due, holds, strict=True) if not still}
             for image in lost:
                 self._hold(image, step, False)
@@ -142,8 +142,7 @@ class SteeringLoop:
         evaluation: int,
         last: dict[int, tuple[float, Tensor]],
     ) -> tuple[Tensor, Tensor, Tensor, list[str], Reading]:
-        """One evaluation: the change of each latent, its loss over all relations, (length, rms units, largest element)
-        of the change, and notes."""
+        """One evaluation: the change of each latent, its loss over all relations, `_lengths` of the change, and notes."""
         plan, trace = self.plan, self.trace
         with torch.inference_mode(False), torch.enable_grad():
             z = current[pending].clone().requires_grad_(True)
@@ -200,18 +199,20 @@ class SteeringLoop:
         images: Sequence[int],
         step: int,
         evaluation: int,
-        moves: Tensor,
+        moves: Tensor | None,
         notes: Sequence[str],
     ) -> None:
+        """moves: as `_lengths` has them, None where nothing is moved."""
         losses, probabilities = reading.loss.detach().tolist(), reading.probability.tolist()
+        moves = torch.zeros(len(images), 5) if moves is None else moves
         for row, image in enumerate(images):
             self.trace.evaluations[image] += evaluation >= 0
-            length, units, largest = moves[row].tolist()
+            length, units, largest, before, after = moves[row].tolist()
             for r, label in enumerate(self.trace.labels[image]):
                 self.trace.records.append(
                     Record(
                         image, step, evaluation, r, label, losses[row][r], probabilities[row][r], length, units, largest,
-                        notes[row],
+                        notes[row], before, after,
                     )
                 )  # fmt: skip
 
@@ -233,7 +234,7 @@ def watch(latent: Tensor, evaluate: Evaluate, trace: SteeringTrace, step: int) -
         wide = torch.promote_types(latent.dtype, torch.float32)
         reading = evaluate(latent.detach().to(wide)[images].clone(), tuple(images))
     trace.forwards += 1
-    loop._note(reading, images, step, 0, torch.zeros(len(images), 3), ["watched"] * len(images))
+    loop._note(reading, images, step, 0, None, ["watched"] * len(images))
     return reading
 
 
@@ -256,8 +257,13 @@ def _served(reading: Reading, plan: SteeringPlan, evaluation: int) -> Tensor:
 
 
 def _lengths(z: Tensor, change: Tensor) -> Tensor:
-    """(b, 3) on the CPU: L2 norm of each change, the same in the latent's rms, and its largest element in the latent's
-    rms."""
+    """(b, 5) on the CPU: L2 norm of each change, the same in the latent's rms, its largest element in the latent's rms,
+    and the spread of the latent's elements before and after it; no spread where nothing is changed."""
     unit = rms(z, torch.ones_like(z, dtype=torch.bool)).clamp(min=1e-12)
-    length = norms(change)
-    return torch.stack([length, length / unit, change.flatten(1).abs().amax(1) / unit], 1).float().cpu()
+    length, moved = norms(change), change.flatten(1).any(1)
+    spreads = [torch.where(moved, x.flatten(1).std(1), 0.0) for x in (z, z + change)]
+    return (
+        torch.stack([length, length / unit, change.flatten(1).abs().amax(1) / unit, *spreads], 1)
+        .float()
+        .cpu()
+    )

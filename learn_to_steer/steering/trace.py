@@ -18,8 +18,9 @@ class Record:
     relation: index within the image. label: in words. loss, probability: of the wanted relation, before the
     move. move: length of the move that followed (L2 norm of the latent's change; one per image and
     evaluation, repeated for each relation), 0 where there was none. length: the same in units of the latent's rms per
-    element; largest: its largest element in that unit. note: why there was none. Evaluation -1 is the sampler's own
-    pass, read for nothing.
+    element; largest: its largest element in that unit. note: why there was none. spread_before, spread_after:
+    standard deviation of the latent's elements, 0 where it was not moved. Evaluation -1 is the sampler's own pass, read
+    for nothing.
     """
 
     image: int
@@ -33,6 +34,8 @@ class Record:
     length: float = 0.0
     largest: float = 0.0
     note: str = ""
+    spread_before: float = 0.0
+    spread_after: float = 0.0
 
 
 @dataclass

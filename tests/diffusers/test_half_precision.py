@@ -101,10 +101,10 @@ def ways(full):
     return latents_read_as(full[1], ASKED)
 
 
-@pytest.mark.parametrize(("dtype", "least"), [(torch.float16, 0.99), (torch.bfloat16, 0.95)])
+@pytest.mark.parametrize(("dtype", "least"), [(torch.float16, 0.998), (torch.bfloat16, 0.97)])
 def test_the_first_move_points_where_it_does_in_full_precision(full, ways, dtype, least):
     """bfloat16 has three bits fewer: it rounds the network itself, so that now and then the reading's slope is another
-    one; no scale of the loss helps there. float16 has a cosine of 0.999 or more."""
+    one; no scale of the loss helps there. Without a scale float16 falls to 0.990 on the UNet at p = 0.999."""
     model, whole = full
     half = first_step(model, dtype)
     for p, z in zip(ASKED, ways, strict=True):

@@ -197,6 +197,15 @@ def test_the_trace_tells_the_length_of_each_move_and_its_largest_element():
     rms = start.square().mean((1, 2, 3)).sqrt()
     largest = (moved - start).abs().amax((1, 2, 3)) / rms
     assert [r.largest for r in record.records] == pytest.approx(largest.tolist(), rel=1e-4)
+    for row, r in enumerate(record.records):
+        for spread, z in ((r.spread_before, start[row]), (r.spread_after, moved[row])):
+            assert spread == pytest.approx(float(((z - z.mean()).square().sum() / 143) ** 0.5), rel=1e-4)
+
+
+def test_the_trace_has_no_spread_where_nothing_moved():
+    record = trace(1)
+    steer(latents(5.0), Toy(), PLAN, record)
+    assert record.records[0].spread_before == record.records[0].spread_after == 0
 
 
 def test_the_published_step_is_the_plain_gradient():
