@@ -37,7 +37,7 @@ def add(commands: Commands) -> None:
     add(
         "--table",
         metavar="NAME",
-        help="a published table (unet, unet-two, mmdit, mmdit-two, mmdit-four-steps): model, prompts, seeds and settings "
+        help="a published table (unet, unet-two, unet-paper, mmdit, mmdit-two, mmdit-paper, mmdit-four-steps): model, prompts, seeds and settings "
         "as its protocol fixed them",
     )
     add("--images", type=whole(1, 1_000_000), default=400, help="pictures per setting")

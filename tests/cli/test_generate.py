@@ -43,7 +43,9 @@ def test_trace_says_what_was_done(drawn):
     assert trace["settings"]["plan"]["strength"] == 2
     (spent,) = trace["trace"]["evaluations"]
     assert 2 <= spent <= 6  # two of four steps, at most three at each
-    made = [r for r in trace["trace"]["records"] if r["evaluation"] >= 0]  # -1 is the sampler's own pass, read for nothing
+    made = [
+        r for r in trace["trace"]["records"] if r["evaluation"] >= 0
+    ]  # -1 is the sampler's own pass, read for nothing
     assert len(made) == spent
     assert trace["model_calls"] == {"plain": 4, "steered": 4 + spent}
     assert min(trace["seconds"].values()) > 0
