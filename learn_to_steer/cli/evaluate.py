@@ -37,8 +37,8 @@ def add(commands: Commands) -> None:
     add(
         "--table",
         metavar="NAME",
-        help="a published table (unet, unet-two, unet-paper, mmdit, mmdit-two, mmdit-paper, mmdit-four-steps): model, prompts, seeds and settings "
-        "as its protocol fixed them",
+        help="a published table, one of those in emojiworld/protocol.json, such as unet: model, prompts, seeds and "
+        "settings as they were fixed there",
     )
     add("--images", type=whole(1, 1_000_000), default=400, help="pictures per setting")
     prompts = evaluate.add_mutually_exclusive_group()

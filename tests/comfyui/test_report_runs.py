@@ -163,7 +163,7 @@ WHY = {
         ['Not steered: "dog next to teddy bear"', "does not know this relation", "left"]),
     "no relation": ({"text": "a dog"}, {}, ["states no relation"]),
     "strength 0": ({}, {"strength": 0.0}, ["strength is 0"]),
-    "no step of the plan": ({}, {"start": 0.3, "end": 0.3}, ["no step in this run"]),
+    "no step of the plan": ({}, {"start": 0.3, "end": 0.3}, ["no step between 30% and 30%"]),
 }  # fmt: skip
 
 
