@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from importlib import import_module
 
 import pytest
 import torch
@@ -56,7 +57,7 @@ def pipeline(folder):
 @pytest.fixture(scope="module")
 def mmdit(pack, node, folder):
     """As conftest's `world`, with the transformer."""
-    loader = sys.modules[f"{PACK}.learn_to_steer.emojiworld.comfyui.load"]
+    loader = import_module(f"{PACK}.learn_to_steer.emojiworld.comfyui.load")
     return world_of(node, *loader.load_emojiworld(folder, "mmdit"), "none: compare centres of attention")
 
 
@@ -106,7 +107,7 @@ def stock_at(mmdit, seed):
 def test_without_its_weights_it_is_refused_in_one_sentence(node, folder, tmp_path):
     from conftest import PACK
 
-    loader = sys.modules[f"{PACK}.learn_to_steer.emojiworld.comfyui.load"]
+    loader = import_module(f"{PACK}.learn_to_steer.emojiworld.comfyui.load")
     with pytest.raises(ValueError, match="mmdit/transformer") as error:
         loader.load_emojiworld(tmp_path, "mmdit")
     assert "\n" not in str(error.value)
