@@ -17,6 +17,7 @@ import comfy.utils
 import torch
 from torch import Tensor
 
+from ...attention import MapStack
 from ...errors import SteeringError
 from ...objectives import Objective, Reading, StepInfo, lowest_sigma
 from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, steered_steps, watch
@@ -29,6 +30,7 @@ from .log import SampledRun, SteeringLog
 from .prompt.owner import placed, places
 from .prompt.relations import MARK, PromptRelations
 from .read.evaluation import holding_now, located_layers
+from .read.own_pass import reading_along
 from .rehearsal import ADAPTIVE, DEFERRED, rehearse, step_of_sigma
 
 
@@ -114,6 +116,7 @@ class SteeringRun:
         self._calls = 0
         self._done: set[int] = set()
         self._deferred_move: Tensor | None = None
+        self._watch: tuple[int, Tensor] | None = None
         self._begins_of: dict[int, tuple[Any, tuple[int, ...]]] = {}
 
     def check(self, noise: Tensor) -> None:
@@ -219,6 +222,22 @@ class SteeringRun:
             self._deferred_move = change / (1 + level**2) ** 0.5
         return change
 
+    def watched_options(self, options: dict[str, Any]) -> dict[str, Any]:
+        """The model options of the call that follows: with its maps read, where this step and a later one are steered."""
+        if self._watch is None:
+            return options
+        step, weights = self._watch
+        self._watch = None
+        images = [i for i, labels in enumerate(self.trace.labels) if labels]
+        info = StepInfo(step, self.total, self.sigmas[step])
+
+        def take(maps: MapStack) -> None:
+            chosen = MapStack(maps.layers, tuple(m[images] for m in maps.maps))
+            reading = self.steering.objective(chosen, [self.wanted.targets[i] for i in images], info)
+            self.loop.observe(reading, images, step)
+
+        return reading_along(options, weights, self.located, self.steering.objective.layers, take)
+
     def _planned(self, step: int) -> bool:
         if self.steering.mode == "watch":
             return step == self._step_to_watch()
@@ -261,6 +280,8 @@ class SteeringRun:
                 watch(model_input, evaluate, self.trace, step)
                 return None
             moved = self.loop.steer(model_input, evaluate, step)
+            if self.loop.plan.searches and step < max(self.loop.steps):
+                self._watch = step, weights
             return None if moved is model_input else (moved - model_input) / scale
 
     def _attended(

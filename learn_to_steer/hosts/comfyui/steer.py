@@ -246,4 +246,7 @@ class _SteeredModel:
                 x = x + change
             else:
                 x.add_(change)
+        for run in self._runs:
+            if "model_options" in kwargs:
+                kwargs["model_options"] = run.watched_options(kwargs["model_options"])
         return self._model(x, sigma, *args, **kwargs)

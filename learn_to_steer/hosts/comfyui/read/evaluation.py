@@ -37,10 +37,10 @@ def located_layers(network: Any) -> list[LocatedLayer]:
 
     Raises SteeringError for a model that is neither a UNet nor one of the transformers of `layouts.py`.
     """
-    return _reader(network).located_layers(network)
+    return reader_of(network).located_layers(network)
 
 
-def _reader(network: Any) -> Any:
+def reader_of(network: Any) -> Any:
     """The module that reads this kind of model."""
     for reader in (comfyui_unet, comfyui_mmdit):
         if is_a(network, reader.NETWORKS):
@@ -148,7 +148,7 @@ def _in_place(watch: Callable[..., Any], network: Any, options: dict[str, Any]) 
     """Inside, every call of the network goes through `watch`: as a wrapper of these model options, and where the network
     calls no wrappers (Stable Diffusion 3, OmniGen2) in the place of its `forward`."""
     patching = comfy.patcher_extension
-    if _reader(network).calls_wrappers(network):
+    if reader_of(network).calls_wrappers(network):
         patching.add_wrapper_with_key(
             patching.WrappersMP.DIFFUSION_MODEL, _KEY, watch, options, is_model_options=True
         )
@@ -180,7 +180,7 @@ def watching(
         given.pop(further, None)
         options = dict(given.pop("transformer_options", None) or {})
         given = for_autograd(given)
-        _reader(network).listen(recorder, located, network, given, options)
+        reader_of(network).listen(recorder, located, network, given, options)
         if checkpointing:
             comfyui_checkpointing.checkpoint_blocks(recorder, located, network, options)
         given["transformer_options"] = options

@@ -8,7 +8,7 @@ softmax); a mask of text tokens is heeded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -38,9 +38,11 @@ def listen(
     network: Any,
     given: dict[str, Any],
     options: dict[str, Any],
+    gradients: bool = True,
 ) -> None:
     """Hang recording into the transformer options of one pass. given: the network's arguments, of which `x`
-    (b, c, h, w) and `context` (b, T, width) say how the tokens are arranged.
+    (b, c, h, w) and `context` (b, T, width) say how the tokens are arranged. gradients: attention has a derivative;
+    without, the host's own kernels do it.
 
     Raises SteeringError, here or in the pass, for text of another length, for tokens that are neither text nor image, and
     for a mask that differs from image token to image token.
@@ -48,7 +50,8 @@ def listen(
     text = given["context"].shape[1]
     fit_text(recorder, text, layout_of(network).padded_in_front(network))
     place = arrangement(network, text, given["x"], given.get("ref_latents") or ())
-    attend = differentiable_attention(options.get("optimized_attention_override"))
+    there = options.get("optimized_attention_override")
+    attend = differentiable_attention(there) if gradients else there or _by_the_host
     by_place = {one.block[:2]: one.layer for one in located}
     calls = 0
 
@@ -75,6 +78,10 @@ def listen(
         return attend(func, q, k, v, heads, *args, **kw)
 
     options["optimized_attention_override"] = override
+
+
+def _by_the_host(func: Callable[..., Tensor], *args: Any, **kw: Any) -> Tensor:
+    return func(*args, **kw)
 
 
 def _image_and_text(

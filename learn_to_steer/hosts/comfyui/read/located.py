@@ -45,7 +45,7 @@ def fit_rows(recorder: AttentionRecorder, rows: int) -> None:
     """Raises SteeringError where an attention is given more rows, or fewer, than there are pictures in the pass: regional
     prompts repeat them, and whose text each copy is given is known to the node that does so only."""
     pictures = recorder.weights.shape[0]
-    if rows != pictures:
+    if recorder.rows is None and rows != pictures:
         raise SteeringError(
             f"Expected attention over {pictures} picture{'' if pictures == 1 else 's'}, got {rows} rows; another node "
             "repeats them (regional prompts, attention couple): steer without that node, or use the host's areas and masks."

@@ -79,10 +79,13 @@ def listen(
     network: Any,
     given: dict[str, Any],
     options: dict[str, Any],
+    gradients: bool = True,
 ) -> None:
-    """Hang recording into the transformer options of one pass. given: the network's arguments."""
-    override = options.get("optimized_attention_override")
-    options["optimized_attention_override"] = differentiable_attention(override)
+    """Hang recording into the transformer options of one pass. given: the network's arguments. gradients: attention has a
+    derivative; without, the host's own kernels do it."""
+    if gradients:
+        override = options.get("optimized_attention_override")
+        options["optimized_attention_override"] = differentiable_attention(override)
     replace = dict(options.get("patches_replace", {}))
     attn2 = dict(replace.get("attn2", {}))
     for one in located:
