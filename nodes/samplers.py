@@ -89,7 +89,7 @@ class SteeringKSampler(io.ComfyNode):
                 io.Model.Input("model", tooltip=MODELS),
                 io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True, tooltip="The random seed of the noise."),
                 *_ksampler_inputs(),
-                io.Float.Input("denoise", default=1.0, min=0.0, max=1.0, step=0.01, tooltip="How much of the picture is drawn anew; the plan's fractions count these steps."),
+                io.Float.Input("denoise", default=1.0, min=0.0, max=1.0, step=0.01, tooltip="How much of the picture is drawn anew. At 0.5 and below the plan fast has no step left to steer: the pass is plain, and the report says so."),
                 *_steering_inputs(),
             ],
             outputs=_outputs(),
@@ -127,8 +127,8 @@ class SteeringKSamplerAdvanced(io.ComfyNode):
             node_id="LearnToSteer_SteeringKSamplerAdvanced",
             display_name="Steering KSampler (Advanced)",
             category=CATEGORY,
-            description="The advanced KSampler, steered towards the relations of the prompt. The plan's fractions count the steps "
-            "from start_at_step to end_at_step.",
+            description="The advanced KSampler, steered towards the relations of the prompt. The plan's start and end are shares "
+            "of the model's own schedule, whatever steps this node runs.",
             inputs=[
                 io.Model.Input("model", tooltip=MODELS),
                 io.Combo.Input("add_noise", options=["enable", "disable"], default="enable", tooltip="Whether noise is added to the latents first."),

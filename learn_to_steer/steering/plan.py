@@ -58,7 +58,7 @@ class SteeringPlan:
                 )
         if not self.start <= self.end <= 1:
             raise SteeringError(
-                f"Expected 0 <= start <= end <= 1 (fractions of the steps), got {self.start} and "
+                f"Expected 0 <= start <= end <= 1 (shares of the schedule), got {self.start} and "
                 f"{self.end}; correct the plan."
             )
         for name in ("every", "evaluations_per_step"):

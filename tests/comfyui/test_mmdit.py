@@ -83,7 +83,7 @@ def test_same_latents_as_the_diffusers_host(node, mmdit, pipeline, seed):
 
     scale = mmdit.model.model.latent_format.scale_factor
     arguments = {"seed": seed, "num_inference_steps": 8, "guidance_scale": 3.0, "output_type": "latent"}
-    plan = SteeringPlan(end=0.25, step_size=0.2, reached=1.0)
+    plan = SteeringPlan(end=0.25, evaluations_per_step=1, step_rule="relative", step_size=0.2, reached=1.0)
     ours = [
         stock_at(mmdit, seed),
         steered(node, mmdit, "euler", steps=8, seed=seed, cfg=3.0, options=options(node, reached=1.0))[0],

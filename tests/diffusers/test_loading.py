@@ -42,7 +42,7 @@ def drawn(folder, tmp_path, *arguments):
 def test_every_kind_of_folder_is_drawn_with(saved, tmp_path):
     kind, _, folder = saved
     size = () if kind != "flux_pipe" else ("--height", 32, "--width", 32)
-    content = drawn(folder, tmp_path, "--steps", 2, *size)
+    content = drawn(folder, tmp_path, "--steps", 4, *size)
     assert content["trace"]["evaluations"][0] > 0 and content["settings"]["dtype"] == "float32"
     assert (content["settings"]["height"], content["settings"]["width"]) == (32, 32)
 
@@ -58,7 +58,7 @@ def test_what_is_not_said_is_the_pipelines_own(saved, tmp_path):
 @pytest.mark.parametrize("dtype", ["fp16", "bf16"])
 def test_half_precision(saved, tmp_path, dtype):
     _, _, folder = saved
-    content = drawn(folder, tmp_path, "--steps", 2, "--dtype", dtype, "--height", 32, "--width", 32)
+    content = drawn(folder, tmp_path, "--steps", 4, "--dtype", dtype, "--height", 32, "--width", 32)
     assert content["settings"]["dtype"] == {"fp16": "float16", "bf16": "bfloat16"}[dtype]
     assert content["trace"]["evaluations"][0] > 0
 
@@ -76,7 +76,7 @@ def test_folders_of_which_only_a_variant_is_there(saved, tmp_path):
     # Beside plain files it is not needed.
     pipe.to(torch.float32).save_pretrained(folder)
     assert variant_of(folder) is None
-    content = drawn(folder, tmp_path, "--steps", 1, "--height", 32, "--width", 32)
+    content = drawn(folder, tmp_path, "--steps", 4, "--height", 32, "--width", 32)
     assert content["trace"]["evaluations"][0] > 0
 
 
