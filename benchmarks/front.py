@@ -22,12 +22,12 @@ from learn_to_steer.objectives import LearnedObjective
 from learn_to_steer.steering import SteeringPlan
 
 PLANS = {
-    f"{size:.2f} x {steps} steps x {evaluations}": dict(step_size=size, end=steps / 20, evaluations_per_step=evaluations)
+    f"{size:g} rms x {steps} steps x {evaluations}": dict(step_size=size, end=steps / 20, evaluations_per_step=evaluations)
     for size, steps, evaluations in (
-        (0.30, 3, 1), (0.10, 5, 1), (0.20, 5, 1), (0.15, 8, 1), (0.15, 6, 2), (0.15, 6, 3), (0.15, 8, 3),
+        (8, 3, 1), (3, 5, 1), (6, 5, 1), (5, 8, 1), (5, 6, 2), (5, 6, 3), (5, 8, 3),
     )
 }  # fmt: skip
-"""Fraction of the latent's norm x steps of 20 x evaluations at each; the last is the plan "fast"."""
+"""Length of a move in rms x steps of 20 x evaluations at each; the last is the plan "fast"."""
 
 
 def main() -> None:
