@@ -45,6 +45,7 @@ def wrapped(text: str, size: float, width: float, most: int) -> list[str]:
 
 
 def shortened(line: str, size: float, width: float) -> str:
+    """The line, cut short with dots where it is wider than `width` pixels."""
     if text_width(line, size) <= width:
         return line
     low, high = 0, len(line)  # the longest beginning that fits with its dots
