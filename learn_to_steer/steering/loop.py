@@ -159,6 +159,7 @@ class SteeringLoop:
                     notes[row] = TAKEN_BACK
                     self._share[image] = self._share.get(image, 1.0) / 2
                     change[row] = -move / 2
+                    self._displacement[image] = self._net(image, change[row], z.detach()[row])
             open_rows = torch.tensor([not note for note in notes], device=z.device)
             if open_rows.any():
                 gradient = gradient_of(losses, z, open_rows, self.compute)
@@ -186,12 +187,16 @@ class SteeringLoop:
         """Whether the net displacement of the run, in rms, stays within `RANGE` with this move; notes it where it does."""
         if not self.plan.searches:
             return True
-        unit = z.square().mean().sqrt().clamp(min=1e-12)
-        net = self._displacement.get(image, torch.zeros_like(move)) + move / unit
+        net = self._net(image, move, z)
         if float(net.norm()) > RANGE:
             return False
         self._displacement[image] = net
         return True
+
+    def _net(self, image: int, move: Tensor, z: Tensor) -> Tensor:
+        """The net displacement of an image's latent in rms, this move included."""
+        unit = z.square().mean().sqrt().clamp(min=1e-12)
+        return self._displacement.get(image, torch.zeros_like(move)) + move / unit
 
     def _note(
         self,

@@ -123,6 +123,14 @@ def test_a_move_after_which_the_loss_did_not_fall_is_half_taken_back():
     assert float((one_more - end).mean()) == pytest.approx(0.08328, rel=1e-3)
 
 
+def test_what_is_taken_back_is_not_counted_as_displacement():
+    """The moves of the test above, in units of the latent's rms at the time: 5 forth, 5 back, and half of the latter
+    taken back, 0.09033 * 32 / 0.97559 = 2.963: no more than that lies between the latent and the plain one."""
+    loop = SteeringLoop(SteeringPlan(evaluations_per_step=3, reached=None), trace(1), [0])
+    loop.steer(torch.ones(1, 4, 16, 16), Valley(), 0)
+    assert float(loop._displacement[0].norm()) == pytest.approx(2.963, rel=1e-3)
+
+
 class Flat(Toy):
     """A loss that no longer depends on the latent as far as its type can tell."""
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ....attention import AttentionRecorder, MapStack
+from ....errors import SteeringError
 from .evaluation import reader_of
 from .located import LocatedLayer
 
@@ -47,18 +48,21 @@ def reading_along(
         further = next((n for n, p in signature.parameters.items() if p.kind is p.VAR_KEYWORD), "")
         given = {**call.arguments, **call.arguments.get(further, {})}
         said = dict(given.get("transformer_options") or {})
-        rows = _conditional_rows(
-            said.get("cond_or_uncond"), next(iter(call.arguments.values())).shape[0], len(weights)
-        )
+        rows = _conditional_rows(said.get("cond_or_uncond"), given["x"].shape[0], len(weights))
         if done or rows is None:
             return executor(*args, **kwargs)
         recorder = AttentionRecorder(weights, [one.layer for one in located], layers, stop=False, rows=rows)
-        reader_of(network).listen(recorder, located, network, given, said, gradients=False)
-        if "transformer_options" in signature.parameters:
-            call.arguments["transformer_options"] = said
-        else:
-            call.arguments[further] = {**call.arguments.get(further, {}), "transformer_options": said}
-        result = executor(*call.args, **call.kwargs)
+        try:
+            reader_of(network).listen(recorder, located, network, given, said, gradients=False)
+            if "transformer_options" in signature.parameters:
+                call.arguments["transformer_options"] = said
+            else:
+                call.arguments[further] = {**call.arguments.get(further, {}), "transformer_options": said}
+            result = executor(*call.args, **call.kwargs)
+        except SteeringError:
+            # What an evaluation can read may stand otherwise among the rows of both branches: the picture comes first.
+            done = True
+            return executor(*args, **kwargs)
         if recorder.done:
             done = True
             with torch.no_grad():
