@@ -45,6 +45,10 @@ def add(commands: Commands) -> None:
             add("--compile", action="store_true", help="compile the model (torch.compile)")
             add("--bf16", action="store_true", help="compute in bfloat16, keep the weights in float32")
             add("--scenes", type=whole(1, 10**7), default=24_000, help="scenes to render and encode")
+            add("--objects", type=int, choices=(3, 5), default=3, help="the most objects of a scene")
+            add(
+                "--pixels", type=int, choices=(128, 256), default=128, help="width and height of the pictures"
+            )
             add("--true-share", type=number(0, 1), default=0.33, help="captions with the true relation")
             add("--random-share", type=number(0, 1), default=0.33, help="captions with a random relation")
             add(
@@ -133,6 +137,8 @@ def train(args: argparse.Namespace) -> None:
 
         options = training.GeneratorOptions(
             scenes=args.scenes,
+            objects=args.objects,
+            pixels=args.pixels,
             true_share=args.true_share,
             random_share=args.random_share,
             compiled=args.compile,
