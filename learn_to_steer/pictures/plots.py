@@ -1,4 +1,5 @@
-"""What steering read at each evaluation and in each of the sampler's own passes, as two plots: the probability of each relation, and its loss."""
+"""What steering read, at each evaluation and in the sampler's own passes, as two plots: the probability of each relation,
+and its loss."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ def plot_records(
     sheet: Sheet, records: Sequence[Record], reached: float | None, stop_loss: float | None, x: float, y: float,
     width: float, height: float, title: str = "What steering did",
 ) -> None:  # fmt: skip
-    """Probability above loss, against evaluations and own passes in turn, in the box at (x, y); each relation has its colour.
+    """Probability above loss, against evaluations and own passes in turn, in the box at (x, y); one colour a
+    relation.
 
     height: what is less than `least_height` is taken to be that.
     """
