@@ -54,7 +54,9 @@ class Draw:
 
 def draws_of(suite: Suite, seed: int = 0) -> list[Draw]:
     """Every picture of a suite, prompt by prompt. seed: of the run, see `suites.base.seeds_of`."""
-    return [Draw(case.prompt, s, case.demand, case.tag) for case in suite.cases() for s in seeds_of(case, seed)]
+    return [
+        Draw(case.prompt, s, case.demand, case.tag) for case in suite.cases() for s in seeds_of(case, seed)
+    ]
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Setting:
 
 
 Picture = np.ndarray
-Judged = tuple[dict[str, Any], Picture]
+Shown = tuple[dict[str, Any], Picture]
 """A line of results, and its picture (height, width, 3) uint8."""
 
 
@@ -104,7 +106,7 @@ class Bench:
         about += ["rewritten"] if setting.rewrite else []
         return about + ([setting.sampler.digest()] if setting.sampler is not None else [])
 
-    def draw(self, draws: Sequence[Draw], names: Sequence[str]) -> Iterator[list[Judged]]:
+    def draw(self, draws: Sequence[Draw], names: Sequence[str]) -> Iterator[list[Shown]]:
         """Draw these pictures under the named settings, one after the other, and judge them.
 
         A line of results holds setting, prompt, seed, cluster, tag and the first judge's judgement; ``others``, those of
@@ -140,11 +142,9 @@ class Bench:
             prompts, [d.seed ^ change for d in draws], steps=steps, guidance=self.guidance, **way
         )
 
-    def _judged(
-        self, setting: Setting, draws: Sequence[Draw], drawn: Drawn, seconds: float
-    ) -> list[Judged]:
+    def _judged(self, setting: Setting, draws: Sequence[Draw], drawn: Drawn, seconds: float) -> list[Shown]:
         verdicts = [judge.judge(drawn.pictures, [d.demand for d in draws]) for judge in self.judges]
-        lines: list[Judged] = []
+        lines: list[Shown] = []
         for i, draw in enumerate(draws):
             line: dict[str, Any] = {"setting": setting.name, "prompt": draw.prompt, "seed": draw.seed}
             line |= {"cluster": draw.cluster} | ({"tag": draw.tag} if draw.tag else {})

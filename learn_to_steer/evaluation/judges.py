@@ -52,7 +52,10 @@ class Judgement:
             "right": self.right,
             "present": self.verdict.present,
             "relations": [
-                {"present": self._seen(r.asked.subject, r) and self._seen(r.asked.object, r), "holds": r.holds}
+                {
+                    "present": self._seen(r.asked.subject, r) and self._seen(r.asked.object, r),
+                    "holds": r.holds,
+                }
                 for r in self.verdict.relations
             ],
             "relation_scores": [r.score for r in self.verdict.relations],

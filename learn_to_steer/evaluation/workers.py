@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..errors import SteeringError
-from .bench import Bench, Draw, Judged
+from .bench import Bench, Draw, Shown
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Workers(Protocol):
     def setup(self) -> dict[str, Any]:
         """See `bench.Bench.setup`."""
 
-    def work(self, tasks: Sequence[Task]) -> Iterator[list[Judged]]:
+    def work(self, tasks: Sequence[Task]) -> Iterator[list[Shown]]:
         """The judged pictures of the tasks, some at a time, in any order."""
 
 
@@ -38,7 +38,7 @@ class InProcess:
         """See `Workers`."""
         return self.bench.setup()
 
-    def work(self, tasks: Sequence[Task]) -> Iterator[list[Judged]]:
+    def work(self, tasks: Sequence[Task]) -> Iterator[list[Shown]]:
         """See `Workers`: after every setting of every task."""
         for task in tasks:
             yield from self.bench.draw(task.draws, task.settings)
@@ -94,7 +94,7 @@ class RayWorkers:
         """See `Workers`: as the first worker says. Raises the SteeringError that its bench was refused with."""
         return self._got(self.actors[0].setup.remote())
 
-    def work(self, tasks: Sequence[Task]) -> Iterator[list[Judged]]:
+    def work(self, tasks: Sequence[Task]) -> Iterator[list[Shown]]:
         """See `Workers`: after every task. At no time is more than one task with a worker."""
         waiting = list(reversed(tasks))
         busy: dict[Any, Any] = {}
@@ -138,5 +138,5 @@ class _Actor:
     def setup(self) -> dict[str, Any]:
         return self.bench.setup()
 
-    def draw(self, draws: Sequence[Draw], settings: Sequence[str]) -> list[list[Judged]]:
+    def draw(self, draws: Sequence[Draw], settings: Sequence[str]) -> list[list[Shown]]:
         return list(self.bench.draw(draws, settings))

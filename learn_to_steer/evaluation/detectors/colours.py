@@ -18,7 +18,11 @@ from ..detections import Detection, box_of
 from .loading import Loaded
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white")
-CAPTIONS = ("a photo of a {colour} {noun}", "a photo of a {colour}-colored {noun}", "a photo of a {colour} object")
+CAPTIONS = (
+    "a photo of a {colour} {noun}",
+    "a photo of a {colour}-colored {noun}",
+    "a photo of a {colour} object",
+)
 GREY = (0x99, 0x99, 0x99)
 
 
@@ -45,7 +49,9 @@ class ClipColours:
         """(10, width): per colour the mean of its captions, of length 1."""
         if noun not in self._captions:
             texts = [caption.format(colour=c, noun=noun) for c in COLOURS for caption in CAPTIONS]
-            tokens = self.loaded.processor(text=texts, return_tensors="pt", padding=True).to(self.loaded.device)
+            tokens = self.loaded.processor(text=texts, return_tensors="pt", padding=True).to(
+                self.loaded.device
+            )
             each = _unit(self.loaded.model.get_text_features(**tokens))
             self._captions[noun] = _unit(each.unflatten(0, (len(COLOURS), len(CAPTIONS))).mean(dim=1))
         return self._captions[noun]

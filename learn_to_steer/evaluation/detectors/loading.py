@@ -27,7 +27,7 @@ class Loaded:
 
 
 def library() -> Any:
-    """`transformers`. Raises SteeringError where it is not installed."""
+    """`transformers`, without its progress bars. Raises SteeringError where it is not installed."""
     try:
         import transformers
     except ImportError as error:
@@ -35,6 +35,7 @@ def library() -> Any:
             "Expected transformers for this judge, but it is not installed; "
             'run: pip install "learn-to-steer[judges]".'
         ) from error
+    transformers.utils.logging.disable_progress_bar()
     return transformers
 
 

@@ -74,7 +74,9 @@ class Mask2FormerDetector:
         processor = self.loaded.processor
         options = {"threshold": self.threshold, "target_sizes": [size]}
         if self.panoptic:
-            (read,) = processor.post_process_panoptic_segmentation(outputs, label_ids_to_fuse=set(), **options)
+            (read,) = processor.post_process_panoptic_segmentation(
+                outputs, label_ids_to_fuse=set(), **options
+            )
             for segment in read["segments_info"]:
                 mask = read["segmentation"] == segment["id"]
                 yield segment["label_id"], segment["score"], mask.cpu().numpy()
