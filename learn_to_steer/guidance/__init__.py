@@ -14,10 +14,11 @@ from .bias import (
 )
 from .control import AttentionGuidance, GuidedStep
 from .layout import Box, Layout, can_lay_out, solve_layout
-from .plan import METHODS, GuidancePlan, Method, check_method
-from .strength import STRENGTHS, Calibrated, calibrated, guided_layers, logit_spread
+from .plan import AFTER_GUIDANCE, METHODS, GuidancePlan, Method, check_method
+from .strength import STRENGTHS, Calibrated, calibrated, guided_layers, logit_spread, sampled_rows
 
 __all__ = [
+    "AFTER_GUIDANCE",
     "METHODS",
     "STRENGTHS",
     "AttentionGuidance",
@@ -40,6 +41,7 @@ __all__ = [
     "narrowed",
     "object_fields",
     "peaks",
+    "sampled_rows",
     "solve_layout",
     "token_columns",
     "widened",

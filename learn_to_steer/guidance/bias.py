@@ -66,8 +66,8 @@ def folded(
     """Query and key with further channels, whose product holds the bias.
 
     query (B, heads, N, d), key (B, heads, T, d), any float dtype. scale: of the logits, usually d ** -0.5. fields (B,
-    K, N) or (B, heads, K, N), columns (B, K, T): the bias is sum_k fields[k, n] * columns[k, t], see the top of this
-    file.
+    K, N) or (B, heads, K, N), columns (B, K, T) or (B, heads, K, T): the bias is sum_k fields[k, n] * columns[k, t],
+    see the top of this file.
 
     Returns query' (B, heads, N, d') and key' (B, heads, T, d') with query' key'^T * scale = query key^T * scale + bias;
     d' is `folded_width`. by_width: for kernels that cannot be told a scale and take d' ** -0.5 themselves; the queries
@@ -92,7 +92,8 @@ def folded_query(query: Tensor, fields: Tensor, wide: int, scale: float) -> Tens
 
 def folded_key(key: Tensor, columns: Tensor, wide: int) -> Tensor:
     """The key's half of :func:`folded`."""
-    more = columns[:, None].mT.to(key.dtype).expand(*key.shape[:3], -1)
+    columns = columns if columns.ndim == 4 else columns[:, None]
+    more = columns.mT.to(key.dtype).expand(*key.shape[:3], -1)
     return F.pad(torch.cat([key, more], -1), (0, wide - key.shape[-1] - more.shape[-1]))
 
 
@@ -108,5 +109,7 @@ def narrowed(output: Tensor, width: int) -> Tensor:
 
 def mask(fields: Tensor, columns: Tensor) -> Tensor:
     """The bias as a matrix to add to the logits, for kernels that take no further channels: (B, N, T), or (B, heads, N, T)
-    for fields (B, heads, K, N). Image x text, so only where it cannot be folded."""
-    return torch.matmul(fields.mT, columns if fields.ndim == 3 else columns[:, None])
+    where one of them has heads. Image x text, so only where it cannot be folded."""
+    if fields.ndim == 4 or columns.ndim == 4:
+        fields, columns = (x if x.ndim == 4 else x[:, None] for x in (fields, columns))
+    return torch.matmul(fields.mT, columns)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..objectives import Reading, RelationTarget
+from ..objectives import RelationTarget
 from .bias import object_fields
 from .layout import Layout
 from .plan import GuidancePlan
@@ -41,6 +41,7 @@ class AttentionGuidance:
     columns: Tensor
     steps: Collection[int]
     strength: float
+    tokens: Tensor | None = None
     record: list[GuidedStep] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -57,20 +58,24 @@ class AttentionGuidance:
         """Whether any image is guided at this step."""
         return step in self.steps and self.strength > 0 and any(any(row) for row in self._on())
 
+    @property
     def switches(self) -> bool:
         """Whether readings of the sampler's own pass are of use."""
         return self.plan.reached is not None
 
-    def observe(self, reading: Reading, images: Sequence[int], step: int) -> None:
-        """Take note of what the maps of the sampler's own pass at this step say: a relation that holds is not guided at the
-        next step, and one that is lost is guided again. reading: over `images`, with a column for each of their
-        relations."""
+    def observe(
+        self, probability: Tensor, images: Sequence[int], relations: Sequence[Sequence[int]] | None = None
+    ) -> None:
+        """Take note of what the maps of the sampler's own pass say: a relation that holds is not guided at the next step,
+        and one that is lost is guided again. probability (b, R): of the relations of `images`, see `Reading`.
+        relations: per one of `images`, which relation each column is (None: all in order); others stay as they are."""
         if self.plan.reached is None:
             return
-        holds = (reading.probability >= self.plan.reached).tolist()
+        holds = (probability >= self.plan.reached).tolist()
         for row, image in enumerate(images):
-            for r in range(len(self.targets[image])):
-                if holds[row][r]:
+            columns = range(len(self.targets[image])) if relations is None else relations[row]
+            for column, r in enumerate(columns):
+                if holds[row][column]:
                     self._held.add((image, r))
                 else:
                     self._held.discard((image, r))

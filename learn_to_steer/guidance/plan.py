@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from ..errors import SteeringError
+from ..steering import SteeringPlan
 
 Method = Literal["gradient", "attention", "both"]
 """How to steer: moves of the latent, a bias on the attention, or the bias first and moves where they are still needed."""
+
+_EDGE = 1e-4
+"""Shares are compared with this tolerance: 6 / 20 is not before 0.3."""
 
 METHODS: tuple[Method, ...] = get_args(Method)
 
@@ -87,6 +92,20 @@ class GuidancePlan:
             )
         return replace(_PRESETS[name], **changes)
 
+    def steps(self, shares: Sequence[float]) -> tuple[list[int], str]:
+        """The steps of a run that are guided, and one sentence on why there are none ("" where there are). shares: of each
+        step, where in the model's own schedule it begins."""
+        if self.strength == 0:
+            return [], "Attention not guided: the strength is 0."
+        inside = [i for i, share in enumerate(shares) if self.start - _EDGE <= share < self.end - _EDGE]
+        if inside:
+            return inside, ""
+        return [], (
+            f"Attention not guided: this run begins at {min(shares, default=1.0):.0%} of the model's "
+            "schedule and has no step "
+            f"between {self.start:.0%} and {self.end:.0%}."
+        )
+
 
 def check_method(name: str) -> Method:
     """Raises SteeringError for a name that is no method."""
@@ -102,3 +121,7 @@ def _number(value: object) -> bool:
 
 
 _PRESETS = {"attention": GuidancePlan(), "both": GuidancePlan()}
+
+
+AFTER_GUIDANCE = SteeringPlan(start=0.1, end=0.3, evaluations_per_step=2)
+"""Moves that follow guidance: few, and only where a relation does not hold."""

@@ -14,21 +14,26 @@ from torch import Tensor
 
 from ..attention import AttentionLayer
 
-_ROWS = 32
+ROWS = 32
 """Image positions that the spread is measured at."""
 
 
-def logit_spread(query: Tensor, key: Tensor, scale: float, tokens: Tensor | None = None) -> Tensor:
-    """(B, heads) float32: standard deviation of a layer's own logits over the text columns, root mean square over some
-    rows.
+def sampled_rows(positions: int, device: torch.device | str = "cpu") -> Tensor:
+    """(ROWS,) int64: some of so many image positions, spread evenly over rows and columns of any grid (multiples of the
+    golden ratio)."""
+    return (torch.arange(ROWS, device=device) * 0.6180339887 % 1 * positions).long()
 
-    query (B, heads, N, d), key (B, heads, T, d): image rows and text columns, without the bias. tokens (B, T): 1 where a
-    column counts, such as the prompt's own without its padding (None: all).
+
+def logit_spread(query: Tensor, key: Tensor, scale: float, tokens: Tensor | None = None) -> Tensor:
+    """(B, heads) float32: standard deviation of a layer's own logits over the text columns, root mean square over the rows.
+
+    query (B, heads, n, d): image rows, such as `sampled_rows` of them. key (B, heads, T, d): text columns. Both without the
+    bias, and rotated where the model does so. tokens (B, T): 1 where a column counts: the prompt's own, without its padding
+    (None: all).
     """
-    rows = query[:, :, :: max(1, query.shape[2] // _ROWS)]
-    logits = torch.matmul(rows.float(), key.float().mT) * scale
+    logits = torch.matmul(query.float(), key.float().mT) * scale
     weight = torch.ones_like(logits[:, :1, :1]) if tokens is None else tokens[:, None, None].float()
-    total = weight.sum(-1, keepdim=True)
+    total = weight.sum(-1, keepdim=True).clamp(min=1)
     centred = logits - (logits * weight).sum(-1, keepdim=True) / total
     return ((centred.square() * weight).sum(-1) / total[..., 0]).mean(-1).sqrt()
 
