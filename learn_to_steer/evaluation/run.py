@@ -16,6 +16,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..errors import SteeringError
+from ..guidance import GuidancePlan, Method
 from ..hosts.modules import digest
 from ..hosts.protocol import Sampler
 from ..objectives import Objective
@@ -50,11 +51,20 @@ class Draw:
 
 @dataclass(frozen=True)
 class Setting:
-    """A way to draw: no objective is plain generation."""
+    """A way to draw: no objective is plain generation, unless attention is guided. method, guidance: see
+    `hosts.protocol.Sampler`."""
 
     name: str
     objective: Objective | None
     plan: SteeringPlan | None
+    method: Method = "gradient"
+    guidance: GuidancePlan | None = None
+
+    @property
+    def said(self) -> list[str]:
+        """What it is, for comparing it with that of an earlier run."""
+        way = [str(self.plan), digest(getattr(self.objective, "classifier", None))]
+        return way if self.method == "gradient" else [*way, self.method, str(self.guidance)]
 
 
 def judged(draw: Draw, found: Sequence[Detection], rule: Rule = geneval) -> dict[str, Any]:
@@ -113,9 +123,7 @@ def run(
         "guidance": guidance,
         "batch": batch,
         "model": sampler.digest(),
-        "settings": {
-            s.name: [str(s.plan), digest(getattr(s.objective, "classifier", None))] for s in settings
-        },
+        "settings": {s.name: s.said for s in settings},
         "about": about,
     }
     done = _resume(log, out / "setup.json", setup)
@@ -132,6 +140,8 @@ def run(
                     "objective": setting.objective,
                     "plan": setting.plan,
                     "guidance": guidance,
+                    "method": setting.method,
+                    "attention": setting.guidance,
                 }
                 if setting.name not in warm:
                     sampler.sample(prompts, seeds, steps=min(2, steps), **way)

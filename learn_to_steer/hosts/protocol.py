@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from ..attention import AttentionLayer, MapStack
+from ..guidance import GuidancePlan, Method
 from ..objectives import Objective, Reading, RelationTarget, StepInfo
 from ..steering import Evaluate, SteeringPlan, SteeringTrace
 
@@ -85,8 +86,11 @@ class Sampler(Protocol):
         plan: SteeringPlan | None = None,
         steps: int,
         guidance: float | None,
+        method: Method = "gradient",
+        attention: GuidancePlan | None = None,
     ) -> Drawn:
-        """One picture a prompt. objective: None = plain. guidance: None = the model's usual scale."""
+        """One picture a prompt. objective: None = no gradient. guidance: None = the model's usual scale. method,
+        attention: how it is steered, and the plan of attention guidance, None = the method's own."""
 
     def digest(self) -> str:
         """SHA-256 of the denoiser's weights: pictures of two samplers with the same digest may be compared."""

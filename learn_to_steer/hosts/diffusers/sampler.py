@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...guidance import GuidancePlan, Method
 from ...objectives import Objective
 from ...steering import SteeringPlan
 from ..modules import digest
@@ -32,6 +33,8 @@ class PipelineSampler:
         plan: SteeringPlan | None = None,
         steps: int,
         guidance: float | None,
+        method: Method = "gradient",
+        attention: GuidancePlan | None = None,
     ) -> Drawn:
         """See `hosts.protocol.Sampler`."""
         output = generate(
@@ -44,6 +47,8 @@ class PipelineSampler:
             guidance_scale=guidance,
             family=self.family,
             output_type="latent",
+            method=method,
+            guidance=attention,
         )
         return Drawn(decoded(self.pipe, output.latents), output.trace, output.model_calls)
 
