@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from ..attention import AttentionLayer, MapStack
+from ..guidance import GuidancePlan, Method
 from ..language import RelationTriplet
 from ..objectives import Objective, Reading, RelationTarget, StepInfo
 from ..steering import Evaluate, SteeringPlan, SteeringTrace
@@ -89,9 +90,12 @@ class Sampler(Protocol):
         steps: int | None,
         guidance: float | None,
         triplets: Sequence[Sequence[RelationTriplet]] | None = None,
+        method: Method = "gradient",
+        attention: GuidancePlan | None = None,
     ) -> Drawn:
-        """One picture a prompt. objective: None = plain. steps, guidance: None = the model's usual ones. triplets: per
-        prompt, the relations to steer instead of those that it states."""
+        """One picture a prompt. objective: None = no gradient. steps, guidance: None = the model's usual ones. triplets: per
+        prompt, the relations to steer instead of those that it states. method, attention: how it is steered, and the plan of
+        attention guidance, None = the method's own."""
 
     def digest(self) -> str:
         """SHA-256 of the denoiser's weights: pictures of two samplers with the same digest may be compared."""

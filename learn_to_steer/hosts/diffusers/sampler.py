@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...guidance import GuidancePlan, Method
 from ...language import RelationTriplet
 from ...objectives import Objective
 from ...steering import SteeringPlan
@@ -37,6 +38,8 @@ class PipelineSampler:
         steps: int | None,
         guidance: float | None,
         triplets: Sequence[Sequence[RelationTriplet]] | None = None,
+        method: Method = "gradient",
+        attention: GuidancePlan | None = None,
     ) -> Drawn:
         """See `hosts.protocol.Sampler`. In half precision the pipeline decodes: it knows which autoencoders overflow."""
         whole = self.pipe.vae.dtype == torch.float32
@@ -51,6 +54,8 @@ class PipelineSampler:
             family=self.family,
             triplets=triplets,
             output_type="latent" if whole else "pil",
+            method=method,
+            guidance=attention,
             **self.size,
         )
         pictures = (
