@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..guidance import GuidancePlan, Method
 from ..hosts.modules import digest
 from ..hosts.protocol import Drawn, Sampler
 from ..hosts.targets import knows
@@ -61,17 +62,27 @@ def draws_of(suite: Suite, seed: int = 0) -> list[Draw]:
 
 @dataclass(frozen=True)
 class Setting:
-    """A way to draw: no objective is plain generation.
+    """A way to draw: no objective is plain generation, unless attention is guided.
 
-    rewrite: the prompt is rewritten by rule first; the relations to steer stay those of the prompt. sampler: another
-    model than the bench's.
+    method, guidance: see `hosts.protocol.Sampler`. rewrite: the prompt is rewritten by rule first; the relations to steer
+    stay those of the prompt. sampler: another model than the bench's, which says by itself how to steer.
     """
 
     name: str
     objective: Objective | None
     plan: SteeringPlan | None
+    method: Method = "gradient"
+    guidance: GuidancePlan | None = None
     rewrite: bool = False
     sampler: Sampler | None = None
+
+    @property
+    def said(self) -> list[str]:
+        """What it is, for comparing it with that of an earlier run."""
+        way = [str(self.plan), digest(getattr(self.objective, "classifier", None))]
+        way += [] if self.method == "gradient" else [self.method, str(self.guidance)]
+        way += ["rewritten"] if self.rewrite else []
+        return way + ([self.sampler.digest()] if self.sampler is not None else [])
 
 
 Picture = np.ndarray
@@ -97,14 +108,13 @@ class Bench:
             "guidance": self.guidance,
             "model": self.sampler.digest(),
             "judges": [judge.name for judge in self.judges],
-            "settings": {s.name: self._about(s) for s in self.settings},
+            "settings": {s.name: s.said for s in self.settings},
         }
 
-    @staticmethod
-    def _about(setting: Setting) -> list[Any]:
-        about: list[Any] = [str(setting.plan), digest(getattr(setting.objective, "classifier", None))]
-        about += ["rewritten"] if setting.rewrite else []
-        return about + ([setting.sampler.digest()] if setting.sampler is not None else [])
+    def check(self, draws: Sequence[Draw]) -> None:
+        """Raises SteeringError for a draw whose picture a judge cannot judge."""
+        for judge in self.judges:
+            judge.check(draw.demand for draw in draws)
 
     def draw(self, draws: Sequence[Draw], names: Sequence[str]) -> Iterator[list[Shown]]:
         """Draw these pictures under the named settings, one after the other, and judge them.
@@ -129,10 +139,12 @@ class Bench:
     def _sample(self, setting: Setting, draws: Sequence[Draw], steps: int | None, change: int = 0) -> Drawn:
         prompts = [rewritten(d.prompt) if setting.rewrite else d.prompt for d in draws]
         way: dict[str, Any] = {"objective": setting.objective, "plan": setting.plan}
-        if setting.rewrite and setting.objective is not None:
+        way |= {"method": setting.method, "attention": setting.guidance}
+        steers = setting.objective is not None or setting.method != "gradient"
+        if setting.rewrite and steers:
             # The places of the words in front are those of the prompt itself.
             way["triplets"] = [
-                [t for t in parse_relations(d.prompt) if knows(setting.objective, t.relation.value)]
+                [t for t in parse_relations(d.prompt) if self._known(setting, t.relation.value)]
                 for d in draws
             ]
         if steps is not None and self.steps is not None:
@@ -141,6 +153,10 @@ class Bench:
         return sampler.sample(
             prompts, [d.seed ^ change for d in draws], steps=steps, guidance=self.guidance, **way
         )
+
+    @staticmethod
+    def _known(setting: Setting, relation: str) -> bool:
+        return setting.objective is None or knows(setting.objective, relation)
 
     def _judged(self, setting: Setting, draws: Sequence[Draw], drawn: Drawn, seconds: float) -> list[Shown]:
         verdicts = [judge.judge(drawn.pictures, [d.demand for d in draws]) for judge in self.judges]

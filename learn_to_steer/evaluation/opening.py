@@ -63,7 +63,8 @@ def open_judge(written: str, rule: str, device: str = "cpu", colours: str | None
         return AskingJudge(written, YesNo(load(source, "AutoModelForImageTextToText", device), source))
     if rule in MASK_RULES and kind not in _MASKS:
         raise SteeringError(
-            f'Expected a judge of masks ({", ".join(_MASKS)}) for the rule "{rule}", got {kind}; choose one or another rule.'
+            f'Expected a judge of masks ({", ".join(_MASKS)}) for the rule "{rule}", got {kind}; '
+            "choose one or another rule."
         )
     loader, make = DETECTORS[kind]
     options = {"threshold": _THRESHOLDS[rule]} if rule in _THRESHOLDS else {}

@@ -39,7 +39,7 @@ def summary(pictures: Sequence[Judged], rule: str) -> str:
 
 
 def figures(pictures: Sequence[Judged], rule: str) -> Iterable[Row]:
-    """(Name, value, 95% interval, of how many) of each figure; pictures of which nothing was asked must not be among them."""
+    """(Name, value, 95% interval, of how many) of each figure; pictures of which nothing was asked must not be given."""
     present_name, right_name, given_name = _NAMES.get(rule, _PLAIN_NAMES)
     present = [p for p in pictures if p.verdict.present]
     yield _share(present_name, [p.verdict.present for p in pictures], pictures)

@@ -168,7 +168,7 @@ def judged_by(
 
 
 def figures_table(by_setting: dict[str, list[Judged]], rule: str) -> str:
-    """A Markdown table of the figures that the rule's source reports, a row each, a column per setting. Ends with a newline."""
+    """A Markdown table of the figures that the rule's source reports, a column per setting. Ends with a newline."""
     columns = [dict((row[0], row) for row in figures(pictures, rule)) for pictures in by_setting.values()]
     rows = []
     for name in dict.fromkeys(name for column in columns for name in column):

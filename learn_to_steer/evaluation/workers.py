@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -24,6 +25,9 @@ class Workers(Protocol):
     def setup(self) -> dict[str, Any]:
         """See `bench.Bench.setup`."""
 
+    def check(self, draws: Sequence[Draw]) -> None:
+        """Raises SteeringError for a draw whose picture a judge cannot judge."""
+
     def work(self, tasks: Sequence[Task]) -> Iterator[list[Shown]]:
         """The judged pictures of the tasks, some at a time, in any order."""
 
@@ -37,6 +41,10 @@ class InProcess:
     def setup(self) -> dict[str, Any]:
         """See `Workers`."""
         return self.bench.setup()
+
+    def check(self, draws: Sequence[Draw]) -> None:
+        """See `Workers`."""
+        self.bench.check(draws)
 
     def work(self, tasks: Sequence[Task]) -> Iterator[list[Shown]]:
         """See `Workers`: after every setting of every task."""
@@ -57,10 +65,11 @@ class RayWorkers:
         arguments: Sequence[Any],
         address: str = "local",
         workers: int | None = None,
-        gpus: float = 0.0,
+        gpu: bool = True,
     ) -> None:
         """address: "local" starts Ray here, anything else is the address of a running cluster ("auto" finds it). workers:
-        None = as many as the cluster has GPUs, or CPUs where none is asked for. gpus: of each worker.
+        None = as many as the cluster has GPUs, or CPUs where there are none. gpu: whether each worker is given a GPU, if
+        the cluster has any.
 
         Raises SteeringError where Ray is not installed or does not answer.
         """
@@ -78,7 +87,7 @@ class RayWorkers:
                 num_cpus=workers if address == "local" else None,
                 include_dashboard=False if address == "local" else None,
                 log_to_driver=False,
-                logging_level="ERROR",
+                logging_level=logging.ERROR,
             )
         except Exception as error:  # Ray's own kinds, and those of its network library
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -86,13 +95,18 @@ class RayWorkers:
                 f"Expected Ray at {address}, but it does not answer ({reason}); start it or use --ray local."
             ) from error
         there = ray.cluster_resources()
-        count = workers or max(1, int(there.get("GPU", 0) / gpus if gpus else there.get("CPU", 1)))
-        actor = ray.remote(num_cpus=1, num_gpus=gpus)(_Actor)
-        self.actors = [actor.remote(make, tuple(arguments)) for _ in range(count)]
+        gpus = int(there.get("GPU", 0)) if gpu else 0
+        count = workers or max(1, gpus or int(there.get("CPU", 1)))
+        actor = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0)(_Actor)
+        self.actors: list[Any] = [actor.remote(make, tuple(arguments)) for _ in range(count)]
 
     def setup(self) -> dict[str, Any]:
         """See `Workers`: as the first worker says. Raises the SteeringError that its bench was refused with."""
         return self._got(self.actors[0].setup.remote())
+
+    def check(self, draws: Sequence[Draw]) -> None:
+        """See `Workers`."""
+        self._got(self.actors[0].check.remote(list(draws)))
 
     def work(self, tasks: Sequence[Task]) -> Iterator[list[Shown]]:
         """See `Workers`: after every task. At no time is more than one task with a worker."""
@@ -137,6 +151,9 @@ class _Actor:
 
     def setup(self) -> dict[str, Any]:
         return self.bench.setup()
+
+    def check(self, draws: Sequence[Draw]) -> None:
+        self.bench.check(draws)
 
     def draw(self, draws: Sequence[Draw], settings: Sequence[str]) -> list[list[Shown]]:
         return list(self.bench.draw(draws, settings))

@@ -93,9 +93,9 @@ class Sampler(Protocol):
         method: Method = "gradient",
         attention: GuidancePlan | None = None,
     ) -> Drawn:
-        """One picture a prompt. objective: None = no gradient. steps, guidance: None = the model's usual ones. triplets: per
-        prompt, the relations to steer instead of those that it states. method, attention: how it is steered, and the plan of
-        attention guidance, None = the method's own."""
+        """One picture a prompt. objective: None = no gradient. steps, guidance: None = the model's usual ones. triplets:
+        per prompt, the relations to steer instead of those that it states. method, attention: how it is steered, and the
+        plan of attention guidance, None = the method's own."""
 
     def digest(self) -> str:
         """SHA-256 of the denoiser's weights: pictures of two samplers with the same digest may be compared."""

@@ -26,7 +26,7 @@ class PipelineSampler:
     def __init__(
         self, pipe: Any, family: str | None = None, height: int | None = None, width: int | None = None
     ) -> None:
-        self.pipe, self.family, self.size = pipe, family, {"height": height, "width": width}
+        self.pipe, self.family, self.height, self.width = pipe, family, height, width
 
     def sample(
         self,
@@ -56,7 +56,8 @@ class PipelineSampler:
             output_type="latent" if whole else "pil",
             method=method,
             guidance=attention,
-            **self.size,
+            height=self.height,
+            width=self.width,
         )
         pictures = (
             decoded(self.pipe, output.latents)

@@ -72,8 +72,8 @@ class Server:
                 looked = time.monotonic()
                 if not self._queued(number) and number not in self._json(f"/history/{number}"):
                     raise SteeringError(
-                        f"Expected the graph to stay in the queue of {self.address}, but it is gone; call the command again "
-                        "to go on."
+                        f"Expected the graph to stay in the queue of {self.address}, but it is gone; call the command "
+                        "again to go on."
                     )
             time.sleep(pause)
             pause = min(1.5 * pause, _PAUSES[1])
@@ -99,7 +99,8 @@ class Server:
             return json.loads(self._ask(path, body))
         except ValueError as error:
             raise SteeringError(
-                f"Expected a ComfyUI server at {self.address}, but it answers {path} with something else; check the address."
+                f"Expected a ComfyUI server at {self.address}, but it answers {path} with something else; "
+                "check the address."
             ) from error
 
     def _ask(self, path: str, body: Any = None) -> bytes:
@@ -138,7 +139,8 @@ def _refusal(error: urllib.error.HTTPError) -> str:
 def _failure(entry: Mapping[str, Any]) -> str:
     for kind, said in entry["status"].get("messages", []):
         if kind == "execution_error":
-            return f"node {said.get('node_id')} ({said.get('node_type')}) says: {str(said.get('exception_message')).strip()}"
+            message = str(said.get("exception_message")).strip()
+            return f"node {said.get('node_id')} ({said.get('node_type')}) says: {message}"
         if kind == "execution_interrupted":
             return "somebody interrupted it"
     return "it failed"

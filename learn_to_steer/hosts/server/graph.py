@@ -136,15 +136,15 @@ class DrawingGraph:
 
 
 def _checked(nodes: Any) -> Nodes:
-    well = isinstance(nodes, dict) and nodes
+    well = isinstance(nodes, dict) and bool(nodes)
     well = well and all(
         isinstance(n, dict) and isinstance(n.get("class_type"), str) and isinstance(n.get("inputs"), dict)
         for n in nodes.values()
     )
     if not well:
         raise SteeringError(
-            'Expected a graph in the API format, {number: {"class_type", "inputs"}}, got another one; save it in ComfyUI with '
-            '"Export (API)".'
+            'Expected a graph in the API format, {number: {"class_type", "inputs"}}, got another one; save it in ComfyUI '
+            'with "Export (API)".'
         )
     return copy.deepcopy(nodes)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import SteeringError
+from ...guidance import GuidancePlan, Method
 from ...language import RelationTriplet
 from ...objectives import Objective
 from ...steering import SteeringPlan, SteeringTrace
@@ -38,12 +39,14 @@ class GraphSampler:
         steps: int | None,
         guidance: float | None,
         triplets: Sequence[Sequence[RelationTriplet]] | None = None,
+        method: Method = "gradient",
+        attention: GuidancePlan | None = None,
     ) -> Drawn:
         """See `hosts.protocol.Sampler`: one prompt after the other. steps and guidance are not used.
 
-        Raises SteeringError for an objective, a plan or triplets, which are the graph's.
+        Raises SteeringError for an objective, a plan, a method or triplets, which are the graph's.
         """
-        if objective is not None or plan is not None or triplets is not None:
+        if (objective, plan, triplets, attention) != (None,) * 4 or method != "gradient":
             raise SteeringError(
                 "Expected the graph to say how to steer, got an objective or a plan; leave them out."
             )
