@@ -364,7 +364,18 @@ def test_colours_are_read_from_what_was_found(folders):
 def test_colours_as_they_come_from_a_folder(folders):
     reader = ClipColours(load(str(folders["clip"]), "AutoModel"))
     (dog,) = reader.coloured(PICTURE, [Detection("dog", (2, 3, 40, 30), 0.9)], "dog")
-    assert dog.colour in ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white")
+    assert dog.colour in (
+        "red",
+        "orange",
+        "yellow",
+        "green",
+        "blue",
+        "purple",
+        "pink",
+        "brown",
+        "black",
+        "white",
+    )
 
 
 def test_what_is_cut_out_is_grey_around_the_mask():
