@@ -130,8 +130,9 @@ def test_a_folder_to_the_end_and_after_an_interruption(
 def test_every_kind_of_genevals_prompts(cli, tmp_path, judges, metadata, pipe):  # noqa: F811
     pipe.save_pretrained(tmp_path / "model")
     arguments = [
-        "evaluate", "--model", tmp_path / "model", "--suite", "geneval", "--data", metadata, "--judge", judges["mask2former"],
-        "--kinds", "position,two_object,counting,colors", "--settings", "plain", "--steps", "1", "--pictures", "1",
+        "evaluate", "--model", tmp_path / "model", "--suite", "geneval", "--data", metadata,
+        "--judge", judges["mask2former"], "--kinds", "position,two_object,counting,colors", "--settings", "plain",
+        "--steps", "1", "--pictures", "1",
     ]  # fmt: skip
     refused = cli(*arguments, "--out", tmp_path / "out")
     assert (

@@ -70,10 +70,10 @@ def geneval(record, relation):
     if len(best) < 2:
         return False, False
     a, b = best["dog"], best["cat"]
-    offsets = [p - q for p, q in zip(centre(a), centre(b))]
+    offsets = [p - q for p, q in zip(centre(a), centre(b), strict=True)]
     sizes = [a[2] - a[0] + b[2] - b[0], a[3] - a[1] + b[3] - b[1]]
     shrunk = []
-    for o, s in zip(offsets, sizes):
+    for o, s in zip(offsets, sizes, strict=True):
         rest = max(abs(o) - 0.1 * s, 0)
         shrunk.append(rest if o > 0 else -rest)
     if all(abs(r) < 1e-3 for r in shrunk):
@@ -146,7 +146,7 @@ def t2i_compbench(record, relation):
     if not dogs or not cats:
         return False, 0.0, 0.0
     a, b = dogs[0]["box"], cats[0]["box"]  # the first, not the surest
-    dx, dy = (q - p for p, q in zip(centre(a), centre(b)))
+    dx, dy = (q - p for p, q in zip(centre(a), centre(b), strict=True))
     if relation == "next to":
         near = abs(dx) < 150 or abs(dy) < 150
         position = 1.0 if near else 150 / max(abs(dx), abs(dy))
