@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from ..attention import AttentionLayer, MapStack
-from ..objectives import Objective, Reading, RelationTarget, StepInfo
+from ..objectives import Objective, Reading, StepInfo, Target
 from ..steering import Evaluate, SteeringPlan, SteeringTrace
 
 
@@ -46,7 +46,7 @@ class Host(Protocol):
 def evaluator(
     host: Host,
     objective: Objective,
-    targets: Sequence[Sequence[RelationTarget]],
+    targets: Sequence[Sequence[Target]],
     weights: Tensor,
     step: StepInfo,
 ) -> Evaluate:
