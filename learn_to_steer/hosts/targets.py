@@ -45,14 +45,15 @@ class BatchTargets:
     """What a batch of prompts asks for, in the engine's terms.
 
     targets: per image, what is wanted of it, its relations first. objects: per image, the words of each object slot.
-    weights (B, O, T). left_out: per image, the relations that cannot be steered, and why. notes: sentences about objects
-    that cannot be read.
+    weights (B, O, T). left_out: per image, the relations that cannot be steered, and why. kept: per image, the stated
+    relations of `targets`, in their order. notes: sentences about objects that cannot be read.
     """
 
     targets: list[list[Target]]
     objects: list[list[str]]
     weights: Tensor
     left_out: list[list[LeftOut]]
+    kept: list[list[RelationTriplet]]
     notes: list[str] = field(default_factory=list)
 
 
@@ -78,6 +79,7 @@ def batch_targets(
     tokens: list[list[list[int]]] = []
     left_out: list[list[LeftOut]] = []
     notes: list[str] = []
+    kept: list[list[RelationTriplet]] = []
     for image, of_image in enumerate(triplets):
         _refuse_contradictions(of_image)
         things = {thing.noun: thing for thing in (named[image] if named is not None else ())}
@@ -103,7 +105,9 @@ def batch_targets(
         objects.append(slots.words)
         tokens.append(slots.tokens)
         left_out.append(lost)
-    return BatchTargets(targets, objects, token_weights(tokens, length), left_out, list(dict.fromkeys(notes)))
+        kept.append(related if "relation" in goals else [])
+    weights = token_weights(tokens, length)
+    return BatchTargets(targets, objects, weights, left_out, kept, list(dict.fromkeys(notes)))
 
 
 class _Slots:

@@ -55,7 +55,8 @@ class SteeringTrace:
     evaluations: per image, evaluations so far. gradients: those of them with a backward pass. forwards, backwards: passes
     through the model, each over a batch. left_plain: the plan has no step in the run. notes: sentences about the whole
     run, such as why it was left plain. first_noises: per image, the first noises that were tried, in the order in which
-    they were; none where the seed's own was taken. Each is one of the evaluations.
+    they were; none where the seed's own was taken. Each is one of the evaluations. guidance: what attention guidance did,
+    where there was any: layouts, layers, strength, and per guided step which relations were on.
     """
 
     labels: list[list[str]]
@@ -66,6 +67,7 @@ class SteeringTrace:
     backwards: int = 0
     notes: list[str] = field(default_factory=list)
     left_plain: bool = False
+    guidance: dict[str, Any] | None = None
     first_noises: list[list[FirstNoise]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -108,4 +110,5 @@ class SteeringTrace:
             "backwards": self.backwards,
             "first_noises": [[asdict(one) for one in tried] for tried in self.first_noises],
             "records": [{k: plain(v) for k, v in asdict(record).items()} for record in self.records],
+            **({} if self.guidance is None else {"guidance": self.guidance}),
         }

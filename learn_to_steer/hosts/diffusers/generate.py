@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, SupportsIndex, TypeVar
 
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ...attention import MapStack
 from ...classifiers import check_classifier
 from ...errors import SteeringError
+from ...guidance import AFTER_GUIDANCE, Box, GuidancePlan, Layout, check_method
 from ...language import RelationTriplet, Triplet, Understanding, understandings
 from ...objectives import (
     CombinedObjective,
@@ -38,6 +39,7 @@ from ..modules import hooked
 from ..protocol import evaluator
 from ..targets import BatchTargets, LeftOut, batch_targets
 from .first_noise import tried
+from .guided import Guided, in_both, per_image
 from .own_pass import OwnPass
 from .pipelines import attention_layers, denoiser, model_family, run_of, token_positions
 from .run import Branch, Run
@@ -74,7 +76,7 @@ class SteeredOutput:
 
     images: as the pipeline gives them for `output_type`. latents (B, channels, h, w): the final ones, unpacked.
     triplets: per image, every relation understood, steered or not.
-    trace: what was done (see `SteeringTrace`); its labels name the relations steered.
+    trace: what was done (see `SteeringTrace`); its labels name the relations steered by the gradient.
     left_out: per image, the relations that were understood and not steered, and why.
     seeds: per image, of the noise that it was drawn from, which is the one chosen where several were tried; None where
     generators were given.
@@ -112,6 +114,10 @@ def generate(
     family: str | None = None,
     on_step: Callable[[StepInfo, Tensor], None] | None = None,
     output_type: str = "pil",
+    method: str = "gradient",
+    guidance: GuidancePlan | None = None,
+    layout: Layout | Sequence[Layout | None] | None = None,
+    boxes: Mapping[str, Box] | Sequence[Mapping[str, Box] | None] | None = None,
     **pipe_arguments: Any,
 ) -> SteeredOutput:
     """Generate one image per prompt, each steered towards the relations its prompt states.
@@ -129,6 +135,13 @@ def generate(
     its list). family: the model's family, where it cannot be seen from its layout. on_step(StepInfo, latents
     (B, channels, h, w)): after each turn of the pipeline's loop.
 
+    method: "gradient" = moves of the latent; "attention" = a bias on the attention, with no gradient and no further
+    pass, for which objective may be None; "both" = the bias first, moves where they are still needed. guidance: when
+    and how strongly attention is guided, default `GuidancePlan.preset(method)`. layout: where the objects belong,
+    instead of solving it from the relations: one per prompt, its slots in the order of `trace.guidance["layouts"]`.
+    boxes: {words of the prompt: (left, top, right, bottom)} in shares of the picture, for all prompts or one mapping
+    each; such a prompt is guided without a relation too.
+
     pipe_arguments: anything else the pipeline takes, with its meaning there, such as clip_skip, eta, guidance_rescale,
     cross_attention_kwargs, ip_adapter_image, true_cfg_scale, max_sequence_length, and
     num_images_per_prompt: the images of a prompt stand side by side in everything that is given per image;
@@ -136,11 +149,11 @@ def generate(
     prompt_embeds and its like: of the same words as `prompt`, which must be given too, token for token;
     callback_on_step_end: called before the latents are moved for the next step.
 
-    With no objective, nothing to steer or strength 0 the pipeline runs as if called directly: same
-    images to the bit, same number of model calls (strength 0 tries first noises where `seeds_tried` asks for it). A
-    relation that cannot be steered - the objective does not know it, its objects are beyond what the text encoder reads -
-    is left out, with a warning, and the picture comes all the same.
-    So are relations beyond the first `language.MAX_RELATIONS`; a prompt in a language that is not read is warned of too.
+    With no objective and no guidance, nothing to steer and no box, or strength 0 the pipeline runs as if called
+    directly: same images to the bit, same number of model calls (strength 0 tries first noises where `seeds_tried` asks
+    for it). A relation that cannot be steered - the objective does not know it, its objects are beyond what the text
+    encoder reads - is left out, with a warning, and the picture comes all the same. So are relations beyond the first
+    `language.MAX_RELATIONS`; a prompt in a language that is not read is warned of too.
 
     Raises SteeringError for another pipeline, an objective that does not fit the model, triplets given by hand whose words
     are not in the prompt or whose relation nobody knows, a scheduler that cannot be steered, and arguments that contradict
@@ -168,6 +181,7 @@ def generate(
     prompts, read = _repeated(prompts, each), _repeated(read, each)
     understood = [list(one.relations) for one in read]
     seeds, generators = _randomness(seed, generators, len(prompts))
+    guidance, regions = _guidance(method, guidance, objective, layout, boxes, len(prompts) // each, each)
     run = run_of(
         pipe,
         prompts,
@@ -180,7 +194,7 @@ def generate(
         each=each,
         **pipe_arguments,
     )
-    plan = plan or SteeringPlan.preset("fast")
+    plan = plan or (AFTER_GUIDANCE if method == "both" else SteeringPlan.preset("fast"))
     if goals is not None:
         objective = combined(objective, goals)
     if checked_count(seeds_tried) > 1 and (None in seeds or run.extra.get("latents") is not None):
@@ -195,12 +209,15 @@ def generate(
     trace = SteeringTrace([[] for _ in prompts])
     left_out: list[list[LeftOut]] = [[] for _ in prompts]
     notes: list[str] = []
-    moves = plan.strength > 0 and plan.step_size > 0
-    if objective is not None and plan.strength > 0:
+    moving = objective is not None and method != "attention" and plan.strength > 0
+    guiding = guidance is not None and guidance.strength != 0
+    if moving or guiding:
         notes = list(dict.fromkeys(one.note for one in read if one.note))
     steering: _Steering | None = None
+    guided: Guided | None = None
     calls = _Counter()
-    with hooked([run.model.register_forward_pre_hook(calls)]):
+    with hooked([run.model.register_forward_pre_hook(calls)]), ExitStack() as stack:
+        moves = moving and plan.step_size > 0
         if objective is not None and (moves or seeds_tried > 1) and _asked(objective, read):
             if plan.layers is not None:
                 objective = objective.reading(plan.layers)
@@ -213,16 +230,30 @@ def generate(
             )
             notes += wanted.notes
             left_out = wanted.left_out
-            for reason in dict.fromkeys(str(one) for of_image in left_out for one in of_image):
-                warnings.warn(reason, stacklevel=2)
             if any(wanted.targets):
-                steering = _Steering.prepare(run, objective, plan, wanted, family, seeds, seeds_tried)
+                own = plan if moves else replace(plan, strength=0.0)
+                steering = _Steering.prepare(run, objective, own, wanted, family, seeds, seeds_tried)
                 trace = steering.trace
+        if guiding and guidance is not None:
+            guided = Guided.prepare(run, guidance, understood, family, objective, *regions)
+            trace.notes += guided.notes
+            left_out = guided.left_out if steering is None else in_both(left_out, guided.left_out)
+            if steering is not None:
+                steering.guided = guided
+        for reason in dict.fromkeys(str(one) for of_image in left_out for one in of_image):
+            warnings.warn(reason, stacklevel=2)
         for note in notes:
             warnings.warn(note, stacklevel=2)
         trace.notes[:0] = notes
-        with steering.watching() if steering is not None else nullcontext():
-            images, latents = run.call(steering, on_step, output_type)
+        if steering is not None:
+            stack.enter_context(steering.watching())
+        if guided is not None:
+            stack.enter_context(guided.installed(watching=steering is None))
+        images, latents = run.call(
+            steering, on_step, output_type, guided.begin if guided is not None else None
+        )
+    if guided is not None:
+        trace.guidance = guided.to_dict()
     doubtful = [list(one.doubtful) for one in read]
     return SteeredOutput(images, latents, understood, trace, left_out, seeds, calls.count, doubtful)
 
@@ -238,6 +269,32 @@ def _asked(objective: Objective, read: Sequence[Understanding]) -> bool:
     """Whether a prompt says anything that the objective has a goal for."""
     goals = set(goals_of(objective))
     return any(one.relations or (goals - {"relation", "implied"} and one.objects) for one in read)
+
+
+def _guidance(
+    method: str,
+    guidance: GuidancePlan | None,
+    objective: Objective | None,
+    layout: Layout | Sequence[Layout | None] | None,
+    boxes: Mapping[str, Box] | Sequence[Mapping[str, Box] | None] | None,
+    prompts: int,
+    each: int,
+) -> tuple[GuidancePlan | None, tuple[Any, Any]]:
+    """The guidance plan of a method, None for "gradient", and boxes and layouts of each image."""
+    if check_method(method) == "gradient":
+        if guidance is not None or layout is not None or boxes is not None:
+            raise SteeringError(
+                'Expected method "attention" or "both" where guidance, a layout or boxes are given, got '
+                '"gradient"; name one of '
+                "them."
+            )
+        return None, (None, None)
+    if method == "both" and objective is None:
+        raise SteeringError(
+            'Expected an objective for method "both", got none; give one, or use method "attention", which needs none.'
+        )
+    regions = per_image(boxes, prompts, each, "boxes"), per_image(layout, prompts, each, "layout")
+    return guidance or GuidancePlan.preset(method), regions
 
 
 class _Counter:
@@ -264,7 +321,9 @@ class _Steering:
     weights: Tensor
     encoded: dict[str, Tensor]
     noise: Tensor
+    kept: list[list[RelationTriplet]]
     own_pass: OwnPass | None = None
+    guided: Guided | None = None
 
     @classmethod
     def prepare(
@@ -292,7 +351,7 @@ class _Steering:
             [schedule.sigmas[t] for t in turns],
             lowest_sigma(objective),
         )
-        trace.notes += [*plan.warnings(), *([why] if why else [])]
+        trace.notes += [*plan.warnings(), *([why] if why and plan.strength > 0 else [])]
         if seeds_tried > 1:
             noise = tried(run, host, schedule, objective, wanted, weights, trace, seeds, seeds_tried)
         else:
@@ -300,7 +359,9 @@ class _Steering:
         loop = SteeringLoop(
             plan, trace, [schedule.steps[turns[i]] for i in steps], next(run.model.parameters()).dtype
         )
-        return cls(run, host, schedule, objective, loop, trace, wanted.targets, weights, encoded, noise)
+        return cls(
+            run, host, schedule, objective, loop, trace, wanted.targets, weights, encoded, noise, wanted.kept
+        )
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -325,6 +386,8 @@ class _Steering:
         with self.host.autocast.off():
             reading = self.objective(chosen, [self.targets[i] for i in images], info)
         self.loop.observe(reading, images, step)
+        if self.guided is not None:
+            self.guided.observe(reading, images, step, self.kept)
 
     def first_arguments(self) -> dict[str, Any]:
         """Text states and first latents (unit noise, as pipelines take them), moved where the plan starts at
@@ -338,7 +401,11 @@ class _Steering:
         """The latents to go on with at this turn of the pipeline's loop; `latents` itself where nothing was
         moved."""
         step = self.schedule.steps.get(turn)
-        if step is None or not self.loop.active(step):
+        if step is None:
+            return latents
+        if not self.loop.active(step):
+            if self.own_pass is not None and self.guided is not None and self.guided.reads(step):
+                self.own_pass.ask(step)
             return latents
         moved = self._moved(latents, turn, step)
         if self.own_pass is not None and step < max(self.loop.steps):
