@@ -16,6 +16,7 @@ from ..language import parse_relations
 from .arguments import DEVICES, Commands, among, command, number, whole
 from .files import check_writable, read_prompts, staged
 from .models import check_objects, load_pipeline, load_reader, model_folder, nouns
+from .peers import PEERS, peer
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ..hosts.diffusers.protocol import Pipeline
 from ..emojiworld import GUIDANCE, STEPS
 
-SETTINGS = ("plain", "fast", "former", "fast-round-robin", "paper", "centroid")
+SETTINGS = ("plain", "fast", "former", "fast-round-robin", "paper", "centroid", *PEERS)
 
 
 def add(commands: Commands) -> None:
@@ -174,7 +175,7 @@ def _settings(names: Sequence[str], classifier: RelationReader, pipe: Pipeline) 
         "paper": Setting("paper", learned, SteeringPlan.preset("paper")),
         "centroid": Setting("centroid", CentroidObjective(layers=classifier.layers), fast),
     }
-    return [every[name] for name in names]
+    return [every.get(name) or peer(name, learned, classifier.layers) for name in names]
 
 
 def _own_prompts(file: str) -> list[str]:

@@ -92,10 +92,12 @@ class Sampler(Protocol):
         triplets: Sequence[Sequence[RelationTriplet]] | None = None,
         method: Method = "gradient",
         attention: GuidancePlan | None = None,
+        seeds_tried: int = 1,
     ) -> Drawn:
         """One picture a prompt. objective: None = no gradient. steps, guidance: None = the model's usual ones. triplets:
         per prompt, the relations to steer instead of those that it states. method, attention: how it is steered, and the
-        plan of attention guidance, None = the method's own."""
+        plan of attention guidance, None = the method's own. seeds_tried: first noises
+        of each picture, of which the objective keeps one."""
 
     def digest(self) -> str:
         """SHA-256 of the denoiser's weights: pictures of two samplers with the same digest may be compared."""

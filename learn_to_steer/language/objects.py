@@ -65,6 +65,23 @@ def objects_of(chunks: Sequence[Chunk], relations: Sequence[RelationTriplet]) ->
     )
 
 
+def with_given(
+    objects: Sequence[NamedObject], relations: Sequence[RelationTriplet]
+) -> tuple[NamedObject, ...]:
+    """The things of relations given by hand, and those of the prompt that are named elsewhere than these."""
+    given: dict[Span, NamedObject] = {}
+    for triplet in relations:
+        for noun, text in ((triplet.subject_noun, triplet.subject), (triplet.object_noun, triplet.object)):
+            same = [one for one in objects if _meet(one.noun, noun)]
+            given[noun] = NamedObject(text, noun, any(one.several for one in same))
+    rest = [one for one in objects if not any(_meet(one.noun, noun) for noun in given)]
+    return tuple(sorted([*given.values(), *rest], key=lambda one: one.noun))
+
+
+def _meet(a: Span, b: Span) -> bool:
+    return a[0] < b[1] and b[0] < a[1]
+
+
 def _alone(chunks: Sequence[Chunk]) -> list[NounPhrase]:
     """Noun phrases that do not describe another one."""
     found: list[NounPhrase] = []

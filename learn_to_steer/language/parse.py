@@ -34,8 +34,7 @@ class Understanding:
         doubtful: relations understood but not steered; their `doubt` says why. They can be given by hand.
         language: ISO 639-1 code of the language the prompt was read in; "" where it is not read.
         note: one sentence about what was not read or left out, or "".
-        objects: the things that are certainly named, those of the relations among them; see `objects`. None are
-            looked for where the relations are given by hand.
+        objects: the things that are certainly named, those of the relations among them; see `objects`.
     """
 
     relations: tuple[RelationTriplet, ...]

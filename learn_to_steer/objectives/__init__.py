@@ -2,8 +2,9 @@
 
 from .base import Objective, Reading, StepInfo, goals_of, lowest_sigma
 from .centroid import CentroidObjective, centroids
-from .combined import CombinedObjective, Gate, checked_goals, learned_part
+from .combined import CombinedObjective, Gate, checked_goals, learned_part, with_goals
 from .learned import LearnedObjective
+from .peers import AttendAndExciteObjective, RtdObjective
 from .presence import PresenceObjective
 from .separation import SeparationObjective
 from .single import SingleObjective
@@ -19,6 +20,7 @@ from .targets import (
 
 __all__ = [
     "GOALS",
+    "AttendAndExciteObjective",
     "CentroidObjective",
     "CombinedObjective",
     "Gate",
@@ -29,6 +31,7 @@ __all__ = [
     "PresenceTarget",
     "Reading",
     "RelationTarget",
+    "RtdObjective",
     "SeparationObjective",
     "SeparationTarget",
     "SingleObjective",
@@ -40,4 +43,5 @@ __all__ = [
     "goals_of",
     "learned_part",
     "lowest_sigma",
+    "with_goals",
 ]

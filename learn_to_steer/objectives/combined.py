@@ -97,6 +97,12 @@ class CombinedObjective:
         """Of the relations, None where there is none."""
         return getattr(self.relation, "classifier", None)
 
+    @property
+    def said(self) -> str:
+        """What it wants, in a few words."""
+        weights = ", ".join(f"{goal} {self.weights[goal]:g}" for goal in self.goals)
+        return f"goals {weights}; gate {self.gate}"
+
     def reading(self, layers: tuple[str, ...]) -> CombinedObjective:
         """The same objective on other layers."""
         relation = self.relation.reading(layers) if self.relation is not None else None
@@ -169,6 +175,14 @@ def _places(targets: Sequence[Sequence[Target]], kind: type, mask: Tensor) -> Te
         [r < len(image) and isinstance(image[r], kind) for r in range(mask.shape[1])] for image in targets
     ]
     return torch.tensor(rows, dtype=torch.bool, device=mask.device).reshape(mask.shape)
+
+
+def with_goals(objective: Objective | None, goals: Sequence[Goal]) -> CombinedObjective:
+    """The objective with these goals, whatever its own are. objective: of relations, or already combined; None where no
+    relation is among the goals. Raises SteeringError for goals that there are not."""
+    if isinstance(objective, CombinedObjective):
+        return objective.wanting(goals)
+    return CombinedObjective(objective, goals)
 
 
 def learned_part(objective: Objective) -> LearnedObjective | None:

@@ -95,6 +95,12 @@ class SteeringTrace:
         mine = self.image(index)
         return [r for r in mine if (r.step, r.evaluation) == (mine[-1].step, mine[-1].evaluation)]
 
+    def score(self, index: int) -> float:
+        """How well all targets of one image were reached when it was last read: the product of their probabilities, 0 where
+        it was not read."""
+        last = self.last(index)
+        return math.prod(record.probability for record in last) if last else 0.0
+
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings, lists and dicts, ready for JSON; what is not finite becomes None."""
 
@@ -108,7 +114,11 @@ class SteeringTrace:
             "gradients": list(self.gradients),
             "forwards": self.forwards,
             "backwards": self.backwards,
-            "first_noises": [[asdict(one) for one in tried] for tried in self.first_noises],
+            **(
+                {"first_noises": [[asdict(one) for one in tried] for tried in self.first_noises]}
+                if self.first_noises
+                else {}
+            ),
             "records": [{k: plain(v) for k, v in asdict(record).items()} for record in self.records],
             **({} if self.guidance is None else {"guidance": self.guidance}),
         }

@@ -24,7 +24,6 @@ from ...errors import SteeringError
 from ...guidance import AFTER_GUIDANCE, Box, GuidancePlan, Layout, check_method
 from ...language import RelationTriplet, Triplet, Understanding, understandings
 from ...objectives import (
-    CombinedObjective,
     Goal,
     Objective,
     RelationTarget,
@@ -33,6 +32,7 @@ from ...objectives import (
     goals_of,
     learned_part,
     lowest_sigma,
+    with_goals,
 )
 from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, checked_count, steered_steps
 from ..modules import hooked
@@ -196,7 +196,7 @@ def generate(
     )
     plan = plan or (AFTER_GUIDANCE if method == "both" else SteeringPlan.preset("fast"))
     if goals is not None:
-        objective = combined(objective, goals)
+        objective = with_goals(objective, goals)
     if checked_count(seeds_tried) > 1 and (None in seeds or run.extra.get("latents") is not None):
         raise SteeringError(
             f"Expected a seed where {seeds_tried} first noises are tried, got generators or latents; give a seed instead."
@@ -256,13 +256,6 @@ def generate(
         trace.guidance = guided.to_dict()
     doubtful = [list(one.doubtful) for one in read]
     return SteeredOutput(images, latents, understood, trace, left_out, seeds, calls.count, doubtful)
-
-
-def combined(objective: Objective | None, goals: Sequence[Goal]) -> Objective:
-    """The objective with these goals. Raises SteeringError for goals that there are not."""
-    if isinstance(objective, CombinedObjective):
-        return objective.wanting(goals)
-    return CombinedObjective(objective, goals)
 
 
 def _asked(objective: Objective, read: Sequence[Understanding]) -> bool:
