@@ -129,9 +129,9 @@ class CombinedObjective:
     def __call__(self, maps: MapStack, targets: Sequence[Sequence[Target]], step: StepInfo) -> Reading:
         device = maps.maps[0].device
         mask = target_mask(targets, device)
-        loss = torch.zeros(mask.shape, device=device)
+        loss = torch.zeros(mask.shape, device=device, dtype=maps.maps[0].dtype)
         probability, weight = torch.ones_like(loss), torch.zeros_like(loss)
-        there = torch.ones(len(targets), device=device)
+        there = torch.ones(len(targets), device=device, dtype=loss.dtype)
         for kind in self._parts:
             chosen = [[t for t in image if isinstance(t, kind)] for image in targets]
             if not any(chosen):
