@@ -134,4 +134,8 @@ def _is_thing(phrase: NounPhrase) -> bool:
 def _several(phrase: NounPhrase | None) -> bool:
     if phrase is None:
         return False
-    return phrase.words[0] != "one" and is_plural(phrase)
+    return (
+        phrase.determiner not in ("a", "an", "another", "this")
+        and phrase.words[0] != "one"
+        and is_plural(phrase)
+    )

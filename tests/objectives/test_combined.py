@@ -58,7 +58,7 @@ def test_every_target_gets_what_its_own_objective_says():
     assert torch.allclose((-read.loss).exp(), read.probability)
 
 
-def reading(gate, presence, weights=None, targets=((ABOVE, THERE, PresenceTarget(0)), (ABOVE,))):
+def reading(gate, presence, weights=None):
     """Of an image whose two presence targets have these probabilities, and one without any."""
     objective = CombinedObjective(CentroidObjective(), gate=gate, weights=weights)
 
@@ -69,7 +69,7 @@ def reading(gate, presence, weights=None, targets=((ABOVE, THERE, PresenceTarget
             return read
 
     objective._parts[PresenceTarget] = ("presence", Known())
-    return objective(maps(2), [list(image) for image in targets], STEP)
+    return objective(maps(2), [[ABOVE, THERE, PresenceTarget(0)], [ABOVE]], STEP)
 
 
 @pytest.mark.parametrize(
