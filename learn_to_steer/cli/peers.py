@@ -26,9 +26,11 @@ PEERS = (
 drawn plainly or by "fast". best-of-4: the best of four whole pictures as the classifier reads them. attend-and-excite, rtd:
 these losses in the loop of "fast"."""
 
+WITHOUT_CLASSIFIER = ("prompt-twice", "attend-and-excite", "rtd")
+
 
 def peer(name: str, learned: LearnedObjective | None, layers: Sequence[str] | None) -> Setting:
-    """The setting of this name. learned: None only for those that read with no classifier, on these layers (None: all)."""
+    """The setting of this name. learned: None only for those `WITHOUT_CLASSIFIER`, which read these layers (None: all)."""
     from ..evaluation.bench import Setting
     from ..objectives import AttendAndExciteObjective, CombinedObjective, RtdObjective
     from ..steering import SteeringPlan

@@ -10,7 +10,7 @@ from .prompts import Part, chains, one_relation
 
 @dataclass(frozen=True)
 class EmojiWorld:
-    """``pictures`` prompts of ``relations`` relations each about the pairs of ``part``, every one with a seed of its own."""
+    """``pictures`` prompts of ``relations`` relations each about the pairs of ``part``, each with a seed of its own."""
 
     pictures: int
     relations: int = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -134,9 +135,6 @@ class RayWorkers:
                 raise error.cause from None
             raise
         except self.ray.exceptions.RayActorError as error:
-            cause = getattr(error, "cause", None)
-            if isinstance(cause, SteeringError):
-                raise cause from None
             raise SteeringError(
                 f"Expected every worker to stay alive, but one died ({str(error).splitlines()[0]}); call the command "
                 "again with the same folder to go on."
@@ -144,10 +142,15 @@ class RayWorkers:
 
 
 class _Actor:
-    """What runs in a worker."""
+    """What runs in a worker. The bench is built when it is first asked for: what goes wrong there is then an answer."""
 
     def __init__(self, make: Callable[..., Bench], arguments: tuple[Any, ...]) -> None:
-        self.bench = make(*arguments)
+        self.make, self.arguments = make, arguments
+
+    @functools.cached_property
+    def bench(self) -> Bench:
+        """The worker's own."""
+        return self.make(*self.arguments)
 
     def setup(self) -> dict[str, Any]:
         return self.bench.setup()

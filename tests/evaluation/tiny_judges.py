@@ -94,14 +94,15 @@ def _swin(**more):
     )  # fmt: skip
 
 
-def mask2former(folder, size=None):
+def mask2former(folder, **more):
+    """more: of the processor."""
     torch.manual_seed(2)
     config = Mask2FormerConfig(
         backbone_config=_swin(out_features=["stage1", "stage2", "stage3", "stage4"]), feature_size=32, mask_feature_size=32,
         hidden_dim=32, encoder_feedforward_dim=16, dim_feedforward=16, encoder_layers=1, decoder_layers=2,
         num_attention_heads=2, num_queries=6, **LABELS,
     )  # fmt: skip
-    processor = Mask2FormerImageProcessor(size=size or {"height": 64, "width": 64}, num_labels=len(COCO))
+    processor = Mask2FormerImageProcessor(size={"height": 64, "width": 64}, num_labels=len(COCO), **more)
     return _saved(folder, processor, Mask2FormerForUniversalSegmentation(config))
 
 

@@ -95,8 +95,9 @@ class Server:
         return any(number in entry for part in queue.values() for entry in part)
 
     def _json(self, path: str, body: Any = None) -> dict[str, Any]:
+        answer = self._ask(path, body)
         try:
-            return json.loads(self._ask(path, body))
+            return json.loads(answer)
         except ValueError as error:
             raise SteeringError(
                 f"Expected a ComfyUI server at {self.address}, but it answers {path} with something else; "
