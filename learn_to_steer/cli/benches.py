@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SteeringError
 from .models import ModelFolder, load_pipeline, load_reader, model_folder
+from .peers import PEERS, WITHOUT_CLASSIFIER, peer
 
 if TYPE_CHECKING:
     from ..evaluation.bench import Bench, Setting
@@ -30,13 +31,16 @@ SETTINGS = (
     "rewritten",
     "rewritten-fast",
     "rewritten-centroid",
+    *PEERS,
 )
 """Ways to draw with a folder. "rewritten" is plain, from a prompt that was rewritten by rule."""
 
 GRAPH_SETTINGS = ("plain", "steered", "rewritten", "rewritten-steered")
 """Ways to draw with a graph on a server, which steers in its own way."""
 
-_OF_CLASSIFIER = ("fast", "former", "fast-round-robin", "paper", "both", "rewritten-fast")
+_OF_CLASSIFIER = ("fast", "former", "fast-round-robin", "paper", "both", "rewritten-fast") + tuple(
+    name for name in PEERS if name not in WITHOUT_CLASSIFIER
+)
 _REWRITTEN = "rewritten-"
 
 
@@ -127,6 +131,8 @@ def _setting(name: str, plan: BenchPlan, model: ModelFolder, pipe: Pipeline) -> 
         family = family_of(pipe) if model.is_emojiworld else model_family(denoiser(pipe))
         check_classifier(classifier, attention_layers(denoiser(pipe)), family)
         layers, learned = classifier.layers, LearnedObjective(classifier)
+    if name in PEERS:
+        return peer(name, learned, layers)
     if name.startswith(_REWRITTEN):
         way = _setting(name.removeprefix(_REWRITTEN), plan, model, pipe)
         return Setting(name, way.objective, way.plan, rewrite=True)

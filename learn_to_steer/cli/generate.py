@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..emojiworld import GUIDANCE, STEPS
 from ..language import RelationTriplet, Understanding
-from .arguments import DEVICES, DTYPES, OFFLOADS, Commands, command, number, whole
+from .arguments import DEVICES, DTYPES, OFFLOADS, Commands, among, command, number, whole
 from .files import staged
 from .models import (
     ModelFolder,
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 PLANS = ("fast", "paper")
 
+GOALS = ("relation", "implied", "presence", "separation", "single")
+"""As `objectives.GOALS`, which takes torch to import."""
+
 
 def add(commands: Commands) -> None:
     """Declare the command."""
@@ -55,6 +58,20 @@ def add(commands: Commands) -> None:
     add("--negative", metavar="TEXT", default="", help="negative prompt")
     add("--plan", choices=PLANS, default="fast", help="when and how far to steer")
     add("--objective", choices=("learned", "centroid"), default="learned", help="what counts as right")
+    add(
+        "--goals",
+        type=among(GOALS),
+        metavar="A,B",
+        help=f"what is wanted, of {', '.join(GOALS)}; the last three also where the prompt only names its things "
+        "(default: relation)",
+    )
+    add(
+        "--seeds-tried",
+        type=whole(1, 64),
+        default=1,
+        metavar="N",
+        help="of so many first noises the one that promises most is steered, at one pass without a gradient each",
+    )
     add("--strength", type=number(0, 100), default=1.0, help="multiplies every move; 0 is off")
     add(
         "--triplet",
@@ -143,6 +160,7 @@ class _Timed:
 
 def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understanding) -> _Drawing:
     from ..hosts.diffusers import denoiser
+    from ..objectives import with_goals
     from ..pictures import Panel
     from ..steering import SteeringPlan
 
@@ -151,19 +169,22 @@ def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understan
     wanted = steerable(triplets, objective)
     if args.triplet and len(wanted) < len(triplets):
         steerable([t for t in triplets if t not in wanted], objective)
+    if args.goals:
+        objective = with_goals(objective, args.goals)
     plan = SteeringPlan.preset(args.plan, strength=args.strength)
     pipe = load_pipeline(model, args.device, args.dtype, args.offload)
     call = _call(args, model, pipe)
-    attention = _Attention(args.prompt, call, model, pipe, objective, wanted)
+    attention = _Attention(args.prompt, call, model, pipe, objective, understanding, wanted)
     lost = attention.wanted.left_out[0]
     wanted = [triplet for triplet in wanted if triplet not in [one.triplet for one in lost]]
 
     heats: list[list[tuple[str, Any]]] = [[], []]
-    if wanted and plan.strength > 0:
+    if attention.wanted.targets[0] and (plan.strength > 0 or args.seeds_tried > 1):
         # The first calls of a process are slow, and the two times are there to be compared.
         _sampled(args, call | {"num_inference_steps": 1}, model, pipe)
         plain = _sampled(args, call, model, pipe, on_step=attention.watch("plain"))
         steering: dict[str, Any] = {"triplets": wanted, "objective": objective, "plan": plan}
+        steering["seeds_tried"] = args.seeds_tried
         steered = _sampled(args, call, model, pipe, on_step=attention.watch("steered"), **steering)
         heats = attention.heats()
     else:
@@ -175,12 +196,13 @@ def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understan
         for (title, picture), seen, heat in zip(pictures.items(), verdicts, heats, strict=True)
     ]
     trace = steered.output.trace
-    lines = _understood(understanding, wanted, lost, args.strength) + list(trace.notes)
+    lines = _understood(understanding, wanted, lost, args.strength, trace) + list(trace.notes)
     lines += _spent(plain, steered)
     lines += _reached(trace, plan) + _relations_that_hold(panels)
     content = {
         "prompt": args.prompt,
         "seed": args.seed,
+        "seed_taken": steered.output.seeds[0],
         "triplets": [[t.subject, t.relation.value, t.object] for t in triplets],
         "settings": {
             "model": model.name,
@@ -195,6 +217,8 @@ def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understan
             "offload": args.offload,
             "negative": args.negative,
             "plan": asdict(plan),
+            "goals": args.goals or ["relation"],
+            "seeds_tried": args.seeds_tried,
         },
         "seconds": {"plain": plain.seconds, "steered": steered.seconds},
         "model_calls": {"plain": plain.output.model_calls, "steered": steered.output.model_calls},
@@ -259,17 +283,18 @@ class _Attention:
         model: ModelFolder,
         pipe: Pipeline,
         objective: Objective,
+        understanding: Understanding,
         triplets: Sequence[RelationTriplet],
     ) -> None:
         from ..attention import require_layers
         from ..classifiers import check_classifier
         from ..hosts.diffusers import run_of, token_positions
         from ..hosts.targets import batch_targets
-        from ..objectives import LearnedObjective
+        from ..objectives import learned_part
 
         run = run_of(pipe, [prompt], **call)
-        if isinstance(objective, LearnedObjective):
-            check_classifier(objective.classifier, run.layers, model.family or run.family)
+        if (learned := learned_part(objective)) is not None:
+            check_classifier(learned.classifier, run.layers, model.family or run.family)
         elif objective.layers is not None:
             require_layers(objective.layers, [layer.name for layer in run.layers])
         self.wanted = batch_targets(
@@ -277,6 +302,7 @@ class _Attention:
             objective,
             lambda image, span: token_positions(run, image, span),
             run.text_length,
+            [understanding.objects],
         )
         self.prompt, self.call, self.pipe, self.layers = prompt, call, pipe, objective.layers
         self.schedule = run.schedule()
@@ -353,12 +379,16 @@ def _understood(
     wanted: Sequence[RelationTriplet],
     lost: Sequence[LeftOut],
     strength: float,
+    trace: SteeringTrace,
 ) -> list[str]:
     triplets = understanding.relations
     doubtful = [f'Not steered: "{_words(t, " | ")}" is doubtful: {t.doubt}' for t in understanding.doubtful]
     if doubtful:
         doubtful.append("To steer a doubtful relation, give it with --triplet.")
     rest = doubtful + ([understanding.note] if understanding.note else [])
+    if not triplets and trace.labels[0]:
+        names = ", ".join(" ".join(thing.text.split()) for thing in understanding.objects)
+        return [f"Understood: no spatial relation, but these things: {names}", *rest]
     if not triplets:
         none = "Understood: no spatial relation, so nothing was steered and both pictures are the same."
         return [none, *rest]
@@ -367,7 +397,7 @@ def _understood(
     if unknown := [_words(t) for t in triplets if t not in wanted and t not in elsewhere]:
         lines.append(f"Not steered, because the objective does not know the relation: {', '.join(unknown)}")
     lines += [f"Not steered: {_words(one.triplet)}. {one.reason}" for one in lost]
-    if strength == 0 or not wanted:
+    if strength == 0 and not trace.first_noises or not trace.labels[0]:
         why = "Strength 0" if strength == 0 else "No relation is left"
         lines.append(f"{why}: nothing was steered and both pictures are the same.")
     return lines + rest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from ..hosts.protocol import Drawn, Sampler
 from ..hosts.targets import knows
 from ..language import parse_relations
 from ..objectives import Objective
-from ..steering import SteeringPlan
+from ..steering import SteeringPlan, seed_of
 from .detections import Demand, asked_of
 from .judges import Judge
 from .rewriting import rewritten
@@ -65,7 +65,10 @@ class Setting:
     """A way to draw: no objective is plain generation, unless attention is guided.
 
     method, guidance: see `hosts.protocol.Sampler`. rewrite: the prompt is rewritten by rule first; the relations to steer
-    stay those of the prompt. sampler: another model than the bench's, which says by itself how to steer.
+    stay those of the prompt. repeat: the prompt is given twice, one after the other. seeds_tried: first noises of each
+    picture, see `hosts.protocol.Sampler`. best_of: so many whole pictures are drawn, and the one is kept whose objective
+    was reached best when it was last read; never by what a judge says. sampler: another model than the bench's, which says
+    by itself how to steer.
     """
 
     name: str
@@ -74,6 +77,9 @@ class Setting:
     method: Method = "gradient"
     guidance: GuidancePlan | None = None
     rewrite: bool = False
+    repeat: bool = False
+    seeds_tried: int = 1
+    best_of: int = 1
     sampler: Sampler | None = None
 
     @property
@@ -82,6 +88,10 @@ class Setting:
         way = [str(self.plan), digest(getattr(self.objective, "classifier", None))]
         way += [] if self.method == "gradient" else [self.method, str(self.guidance)]
         way += ["rewritten"] if self.rewrite else []
+        way += ["repeated"] if self.repeat else []
+        way += [f"best of {self.seeds_tried} noises"] if self.seeds_tried > 1 else []
+        way += [f"best of {self.best_of} pictures"] if self.best_of > 1 else []
+        way += [said] if (said := getattr(self.objective, "said", "")) else []
         return way + ([self.sampler.digest()] if self.sampler is not None else [])
 
 
@@ -132,15 +142,38 @@ class Bench:
                 self._sample(setting, draws, WARM_UP_STEPS, _OTHER_NOISE)
                 self.warm.add(setting.name)
             began = time.perf_counter()
-            drawn = self._sample(setting, draws, self.steps)
+            drawn = (
+                self._best(setting, draws)
+                if setting.best_of > 1
+                else self._sample(setting, draws, self.steps)
+            )
             seconds = time.perf_counter() - began if drawn.seconds is None else drawn.seconds
             yield self._judged(setting, draws, drawn, seconds / len(draws))
 
+    def _best(self, setting: Setting, draws: Sequence[Draw]) -> Drawn:
+        """The best of several pictures of each draw, as the objective reads them; what all of them cost together."""
+        every = [
+            self._sample(setting, [replace(d, seed=seed_of(d.seed, attempt)) for d in draws], self.steps)
+            for attempt in range(setting.best_of)
+        ]
+        best = [max(every, key=lambda drawn, i=i: drawn.trace.score(i)) for i in range(len(draws))]  # type: ignore[misc]
+        trace, calls = every[0].trace, [drawn.model_calls or 0 for drawn in every]
+        trace.evaluations = [
+            sum(counts) for counts in zip(*(d.trace.evaluations for d in every), strict=True)
+        ]
+        trace.gradients = [sum(counts) for counts in zip(*(d.trace.gradients for d in every), strict=True)]
+        pictures = np.stack([drawn.pictures[i] for i, drawn in enumerate(best)])
+        return Drawn(pictures, trace, sum(calls))
+
     def _sample(self, setting: Setting, draws: Sequence[Draw], steps: int | None, change: int = 0) -> Drawn:
         prompts = [rewritten(d.prompt) if setting.rewrite else d.prompt for d in draws]
+        if setting.repeat:
+            prompts = [f"{prompt}, {prompt}" for prompt in prompts]
         way: dict[str, Any] = {"objective": setting.objective, "plan": setting.plan}
         way |= {"method": setting.method, "attention": setting.guidance}
         steers = setting.objective is not None or setting.method != "gradient"
+        if setting.seeds_tried > 1:
+            way["seeds_tried"] = setting.seeds_tried
         if setting.rewrite and steers:
             # The places of the words in front are those of the prompt itself.
             way["triplets"] = [

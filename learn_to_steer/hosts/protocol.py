@@ -16,7 +16,7 @@ from torch import Tensor
 from ..attention import AttentionLayer, MapStack
 from ..guidance import GuidancePlan, Method
 from ..language import RelationTriplet
-from ..objectives import Objective, Reading, RelationTarget, StepInfo
+from ..objectives import Objective, Reading, StepInfo, Target
 from ..steering import Evaluate, SteeringPlan, SteeringTrace
 
 
@@ -48,7 +48,7 @@ class Host(Protocol):
 def evaluator(
     host: Host,
     objective: Objective,
-    targets: Sequence[Sequence[RelationTarget]],
+    targets: Sequence[Sequence[Target]],
     weights: Tensor,
     step: StepInfo,
 ) -> Evaluate:
@@ -92,10 +92,12 @@ class Sampler(Protocol):
         triplets: Sequence[Sequence[RelationTriplet]] | None = None,
         method: Method = "gradient",
         attention: GuidancePlan | None = None,
+        seeds_tried: int = 1,
     ) -> Drawn:
         """One picture a prompt. objective: None = no gradient. steps, guidance: None = the model's usual ones. triplets:
         per prompt, the relations to steer instead of those that it states. method, attention: how it is steered, and the
-        plan of attention guidance, None = the method's own."""
+        plan of attention guidance, None = the method's own. seeds_tried: first noises
+        of each picture, of which the objective keeps one."""
 
     def digest(self) -> str:
         """SHA-256 of the denoiser's weights: pictures of two samplers with the same digest may be compared."""

@@ -133,7 +133,8 @@ def _manner(statement: Statement) -> str:
     return ""
 
 
-def _is_abstract(noun: NounPhrase) -> bool:
+def is_abstract(noun: NounPhrase) -> bool:
+    """Whether the noun names what cannot be seen."""
     if noun.head in kinds.ABSTRACT:
         return True
     return noun.head.endswith(kinds.ABSTRACT_ENDINGS) and noun.head not in kinds.ABSTRACT_ENDING_THINGS
@@ -147,7 +148,7 @@ def _kinds(subject: NounPhrase, said: Said, other: NounPhrase) -> str:
             return f'"{other.text}" names no thing'
         if noun is other and weak and noun.words[-1] in kinds.ABSTRACT and noun.text.islower():
             return f'"{noun.text}" may be nothing that can be seen'
-        if _is_abstract(noun) and not (sideways and noun is subject):
+        if is_abstract(noun) and not (sideways and noun is subject):
             return f'"{noun.text}" may be nothing that can be seen'
     if not weak:
         return ""

@@ -13,6 +13,7 @@ from .doubts import doubt, doubt_of_setting, is_denied
 from .european import EuropeanChunker
 from .languages import LEXICONS, NAMES, languages_of, not_read
 from .markup import strip_weighting
+from .objects import NamedObject, objects_of
 from .reader import Reader
 from .relations import RelationTriplet
 
@@ -33,12 +34,14 @@ class Understanding:
         doubtful: relations understood but not steered; their `doubt` says why. They can be given by hand.
         language: ISO 639-1 code of the language the prompt was read in; "" where it is not read.
         note: one sentence about what was not read or left out, or "".
+        objects: the things that are certainly named, those of the relations among them; see `objects`.
     """
 
     relations: tuple[RelationTriplet, ...]
     doubtful: tuple[RelationTriplet, ...] = ()
     language: str = "en"
     note: str = ""
+    objects: tuple[NamedObject, ...] = ()
 
 
 def read_prompt(prompt: str) -> Understanding:
@@ -59,18 +62,18 @@ def _read(prompt: str, language: str) -> Understanding:
     text = strip_weighting(prompt)
     certain: list[RelationTriplet] = []
     doubtful: list[RelationTriplet] = []
-    for statement in _statements(prompt, language):
+    chunks = chunk_prompt(prompt) if language == "en" else []
+    for statement in Reader(chunks).run() if language == "en" else _statements(prompt, language):
         if is_denied(statement) or statement.said.relation is None:
             continue
         reason = doubt(text, statement) if language == "en" else doubt_of_setting(statement)
         (doubtful if reason else certain).append(_triplet(statement, reason))
     kept, note = limited(certain)
-    return Understanding(kept, tuple(doubtful[:MAX_RELATIONS]), language, note)
+    return Understanding(kept, tuple(doubtful[:MAX_RELATIONS]), language, note, objects_of(chunks, kept))
 
 
 def _statements(prompt: str, language: str) -> list[Statement]:
-    if language == "en":
-        return Reader(chunk_prompt(prompt)).run()
+    """Of a prompt in a language other than English."""
     if language == "zh":
         return ChineseReader(prompt).run()
     return Reader(EuropeanChunker(prompt, LEXICONS[language]).run()).run()

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import SteeringError
 from .mentions import find_two
+from .objects import with_given
 from .parse import Understanding, limited, read_prompt
 from .relations import RelationTriplet, canonical_relation
 
@@ -42,7 +43,10 @@ def understandings(
     by_hand = [
         [_triplet(prompt, t) for t in of_image] for prompt, of_image in zip(prompts, lists, strict=True)
     ]
-    return [Understanding(kept, note=note) for kept, note in map(limited, by_hand)]
+    found = []
+    for prompt, (kept, note) in zip(prompts, map(limited, by_hand), strict=True):
+        found.append(Understanding(kept, note=note, objects=with_given(read_prompt(prompt).objects, kept)))
+    return found
 
 
 def understood_triplets(

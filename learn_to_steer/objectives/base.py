@@ -7,24 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from ..attention import MapStack
+from ..errors import SteeringError
+from .targets import Goal, Target
 
-
-@dataclass(frozen=True)
-class RelationTarget:
-    """One wanted relation of one image: object slot `subject` stands in `relation` to object slot `object`.
-
-    Slots index the O axis of the recorded maps (`tokens.token_weights`). relation: any name or synonym.
-    """
-
-    subject: int
-    object: int
-    relation: str
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -40,15 +32,23 @@ class StepInfo:
 
 @dataclass(frozen=True)
 class Reading:
-    """What an objective says about a batch. All (B, R), R = the most relations of any image.
+    """What an objective says about a batch. All (B, R), R = the most targets of any image.
 
-    loss: float32, differentiable with respect to the maps, 0 where padded. probability: float32, of each
-    wanted relation, 1 where padded. mask: bool, False where padded.
+    loss: float32, differentiable with respect to the maps, 0 where padded. probability: float32 in [0, 1], that each
+    target is reached, 1 where padded. mask: bool, False where padded. weight: float32, how much each loss counts in the
+    gradient at this evaluation (None: 1 each); a target of weight 0 is wanted all the same.
     """
 
     loss: Tensor
     probability: Tensor
     mask: Tensor
+    weight: Tensor | None = None
+
+    @property
+    def weights(self) -> Tensor:
+        """`weight`, 0 where padded."""
+        counts = self.mask.to(self.loss.dtype)
+        return counts if self.weight is None else self.weight * counts
 
 
 class Objective(Protocol):
@@ -60,33 +60,44 @@ class Objective(Protocol):
     def reading(self, layers: tuple[str, ...]) -> Objective:
         """The same objective on other layers of the model."""
 
-    def check(self, targets: Sequence[Sequence[RelationTarget]]) -> None:
-        """Raises SteeringError for a relation this objective does not know. Called before anything runs."""
+    def check(self, targets: Sequence[Sequence[Target]]) -> None:
+        """Raises SteeringError for a target this objective does not know. Called before anything runs."""
 
-    def __call__(
-        self, maps: MapStack, targets: Sequence[Sequence[RelationTarget]], step: StepInfo
-    ) -> Reading: ...
+    def __call__(self, maps: MapStack, targets: Sequence[Sequence[Target]], step: StepInfo) -> Reading: ...
 
 
-def flat_targets(targets: Sequence[Sequence[RelationTarget]]) -> list[RelationTarget]:
-    """The targets of all images, image after image."""
-    return [target for image in targets for target in image]
+def only(kind: type[T], targets: Sequence[Sequence[Target]]) -> list[T]:
+    """The targets of all images, image after image. Raises SteeringError where one is of another kind."""
+    found: list[T] = []
+    for target in (target for image in targets for target in image):
+        if not isinstance(target, kind):
+            raise SteeringError(
+                f"Expected targets of the kind {kind.__name__}, got one that says {target.words()!r}; "
+                "combine several kinds in a CombinedObjective."
+            )
+        found.append(target)
+    return found
 
 
-def target_indices(
-    targets: Sequence[Sequence[RelationTarget]], device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
-    """(N,) int64 each: image, subject slot and object slot of every target."""
-    rows = [(b, t.subject, t.object) for b, image in enumerate(targets) for t in image]
-    image, subject, other = torch.tensor(rows, dtype=torch.long, device=device).reshape(-1, 3).unbind(1)
-    return image, subject, other
+def target_slots(
+    targets: Sequence[Sequence[Target]], objects: int, device: torch.device
+) -> tuple[Tensor, ...]:
+    """(N,) int64 each: the image, then each of the slots of every target. objects: slots of a target, all of one kind."""
+    rows = [(b, *target.slots) for b, image in enumerate(targets) for target in image]
+    table = torch.tensor(rows, dtype=torch.long, device=device).reshape(-1, objects + 1)
+    return table.unbind(1)
 
 
-def spread_reading(loss: Tensor, probability: Tensor, targets: Sequence[Sequence[RelationTarget]]) -> Reading:
-    """Spread per-relation values, image after image, over (B, R)."""
+def target_mask(targets: Sequence[Sequence[object]], device: torch.device) -> Tensor:
+    """(B, R) bool: where there is a target."""
     most = max((len(image) for image in targets), default=0)
-    mask = torch.tensor([[r < len(image) for r in range(most)] for image in targets], dtype=torch.bool)
-    mask = mask.reshape(len(targets), most).to(loss.device)
+    rows = [[r < len(image) for r in range(most)] for image in targets]
+    return torch.tensor(rows, dtype=torch.bool, device=device).reshape(len(targets), most)
+
+
+def spread_reading(loss: Tensor, probability: Tensor, targets: Sequence[Sequence[Target]]) -> Reading:
+    """Spread per-target values, image after image, over (B, R)."""
+    mask = target_mask(targets, loss.device)
     return Reading(
         loss=loss.new_zeros(mask.shape).masked_scatter(mask, loss),
         probability=probability.new_ones(mask.shape).masked_scatter(mask, probability),
@@ -98,3 +109,9 @@ def lowest_sigma(objective: Objective) -> float | None:
     """The lowest noise level at which the objective can be believed, None where it does not say. See `StepInfo.sigma`."""
     card = getattr(objective, "card", None)
     return min(card.sigmas) if card is not None and card.sigmas else None
+
+
+def goals_of(objective: Objective) -> tuple[Goal, ...]:
+    """The kinds of targets that the objective wants to be given of a prompt: its stated relations, unless it says more
+    by an attribute `goals`."""
+    return getattr(objective, "goals", ("relation",))

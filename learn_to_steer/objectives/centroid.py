@@ -11,7 +11,8 @@ from torch import Tensor
 from ..attention import MapStack, normalised
 from ..errors import SteeringError
 from ..language import canonical_relation
-from .base import Reading, RelationTarget, StepInfo, flat_targets, spread_reading, target_indices
+from .base import Reading, StepInfo, only, spread_reading, target_slots
+from .targets import RelationTarget, Target
 
 
 class CentroidObjective:
@@ -38,24 +39,22 @@ class CentroidObjective:
         """The same objective on other layers."""
         return CentroidObjective(self.margin, self.softness, layers)
 
-    def check(self, targets: Sequence[Sequence[RelationTarget]]) -> None:
+    def check(self, targets: Sequence[Sequence[Target]]) -> None:
         """Raises SteeringError for a relation without a direction in the image plane (see
         `Relation.direction`)."""
-        for target in flat_targets(targets):
+        for target in only(RelationTarget, targets):
             if canonical_relation(target.relation).direction is None:
                 raise SteeringError(
                     f'Expected a relation with a direction, such as "above", got "{target.relation}"; '
                     "rephrase the prompt or use a classifier trained for it."
                 )
 
-    def __call__(
-        self, maps: MapStack, targets: Sequence[Sequence[RelationTarget]], step: StepInfo
-    ) -> Reading:
+    def __call__(self, maps: MapStack, targets: Sequence[Sequence[Target]], step: StepInfo) -> Reading:
         self.check(targets)
         where = centroids(maps.select(self.layers))
-        image, subject, other = target_indices(targets, where.device)
+        image, subject, other = target_slots(targets, 2, where.device)
         direction = where.new_tensor(
-            [canonical_relation(t.relation).direction for t in flat_targets(targets)]
+            [canonical_relation(t.relation).direction for t in only(RelationTarget, targets)]
         )
         distance = ((where[image, subject] - where[image, other]) * direction).sum(-1)
         z = (distance - self.margin) / self.softness

@@ -13,7 +13,8 @@ from ..attention import MapStack
 from ..classifiers import RelationReader
 from ..errors import SteeringError
 from ..language import vocabulary_name
-from .base import Reading, RelationTarget, StepInfo, flat_targets, spread_reading, target_indices
+from .base import Reading, StepInfo, only, spread_reading, target_slots
+from .targets import RelationTarget, Target
 
 
 class LearnedObjective:
@@ -40,9 +41,9 @@ class LearnedObjective:
         other.card = other.classifier.card = replace(self.card, layers=layers)
         return other
 
-    def check(self, targets: Sequence[Sequence[RelationTarget]]) -> None:
+    def check(self, targets: Sequence[Sequence[Target]]) -> None:
         """Raises SteeringError for a relation the classifier was not trained for."""
-        for target in flat_targets(targets):
+        for target in only(RelationTarget, targets):
             if vocabulary_name(target.relation) not in self._index:
                 raise SteeringError(
                     "Expected one of the relations this classifier was trained for "
@@ -50,7 +51,7 @@ class LearnedObjective:
                     f'got "{target.relation}"; rephrase the prompt or load a classifier that knows it.'
                 )
 
-    def logits(self, maps: MapStack, targets: Sequence[Sequence[RelationTarget]], step: StepInfo) -> Tensor:
+    def logits(self, maps: MapStack, targets: Sequence[Sequence[Target]], step: StepInfo) -> Tensor:
         """(P, relations) for all P wanted relations of the batch, image after image. Columns as
         `card.relations`."""
         stacked = maps.select(self.layers).stacked(
@@ -58,7 +59,7 @@ class LearnedObjective:
         )
         if stacked.device != next(self.classifier.parameters()).device:
             self.classifier.to(stacked.device)
-        image, subject, other = target_indices(targets, stacked.device)
+        image, subject, other = target_slots(targets, 2, stacked.device)
         pairs = torch.stack([stacked[image, subject], stacked[image, other]], dim=1)
         index = (
             self.timestep
@@ -68,13 +69,12 @@ class LearnedObjective:
         timesteps = torch.full((len(pairs),), index, dtype=torch.long, device=pairs.device)
         return self.classifier(pairs, timesteps)
 
-    def __call__(
-        self, maps: MapStack, targets: Sequence[Sequence[RelationTarget]], step: StepInfo
-    ) -> Reading:
+    def __call__(self, maps: MapStack, targets: Sequence[Sequence[Target]], step: StepInfo) -> Reading:
         self.check(targets)
         logits = self.logits(maps, targets, step).float()
         wanted = torch.tensor(
-            [self._index[vocabulary_name(t.relation)] for t in flat_targets(targets)], device=logits.device
+            [self._index[vocabulary_name(t.relation)] for t in only(RelationTarget, targets)],
+            device=logits.device,
         )
         log_p = logits.log_softmax(-1).gather(1, wanted[:, None])[:, 0]
         return spread_reading(-log_p, log_p.detach().exp(), targets)

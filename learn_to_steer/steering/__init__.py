@@ -1,8 +1,24 @@
 """When to evaluate, how far to move, when to stop: the plan, the step rules, the loop, and the trace of what happened."""
 
+from .first_noises import MOST, best_of, checked_count, scored, scores, seed_of
 from .loop import Evaluate, SteeringLoop, watch
 from .plan import SteeringPlan
 from .schedule import steered_steps
-from .trace import Record, SteeringTrace
+from .trace import FirstNoise, Record, SteeringTrace
 
-__all__ = ["Evaluate", "Record", "SteeringPlan", "SteeringTrace", "SteeringLoop", "steered_steps", "watch"]
+__all__ = [
+    "MOST",
+    "Evaluate",
+    "FirstNoise",
+    "Record",
+    "SteeringLoop",
+    "SteeringPlan",
+    "SteeringTrace",
+    "best_of",
+    "checked_count",
+    "scored",
+    "scores",
+    "seed_of",
+    "steered_steps",
+    "watch",
+]

@@ -1,9 +1,9 @@
-"""The update loop: evaluate, move, evaluate again, until the relations hold or the plan says stop.
+"""The update loop: evaluate, move, evaluate again, until the targets are reached or the plan says stop.
 
 Steering moves the latent against the gradient of an objective between two steps of a sampler (Learn-to-Steer, section on
 inference-time optimisation). One *evaluation* of an image is one forward pass as far as the last layer that the
 objective reads and, where a relation does not hold yet, one backward pass. Everything is batched: each image of a batch
-is steered for itself and leaves the loop when its own relations hold.
+is steered for itself and leaves the loop when its own targets are reached: its relations, and whatever else is wanted.
 
 The first moves decide most. So an image whose relations held when they were last read is only watched afterwards: for
 nothing where the host lends the maps of the sampler's own pass (`observe`), else by an evaluation without a gradient;
@@ -14,6 +14,7 @@ not fall, the move is half taken back.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -48,6 +49,7 @@ class SteeringLoop:
         self.plan, self.trace, self.compute = plan, trace, compute
         self.steps = frozenset(steps)
         self._images = [i for i, labels in enumerate(trace.labels) if labels]
+        self._before = list(trace.evaluations)  # those of first noises are not the plan's
         self._held: dict[int, int] = {}  # image -> step since which its relations have held
         self._observed: set[int] = set()  # images read off the sampler's own pass since the last call
         self._share: dict[int, float] = {}
@@ -81,27 +83,27 @@ class SteeringLoop:
         current, moved_any = latent.detach().to(torch.promote_types(latent.dtype, torch.float32)), False
         pending = [i for i in self._images if i not in self._left]
         pending = self._not_holding(pending, current, evaluate, step)
-        last: dict[int, tuple[float, Tensor]] = {}  # image -> loss before its last move, and the move
+        last: dict[int, _Before] = {}
         for evaluation in range(self.plan.evaluations_per_step):
             pending = [i for i in pending if self._affordable(i)]
             if not pending:
                 break
-            change, losses, moves, notes, reading = self._evaluated(
-                current, pending, evaluate, evaluation, last
-            )
+            change, moves, notes, reading = self._evaluated(current, pending, evaluate, evaluation, last)
+            losses, weights = reading.loss.detach(), reading.weights
             self._note(reading, pending, step, evaluation, moves, notes)
             if bool((change != 0).any()):
                 if not moved_any:
                     current, moved_any = current.clone(), True
                 current[pending] += change
             for row, image in enumerate(pending):
-                last[image] = (float(losses[row]), change[row])
+                last[image] = _Before(losses[row], weights[row], change[row])
                 self._hold(image, step, notes[row] == "reached")
             pending = [i for i, note in zip(pending, notes, strict=True) if note in ("", TAKEN_BACK)]
         return current.to(latent.dtype) if moved_any else latent
 
     def _affordable(self, image: int) -> bool:
-        return self.plan.budget is None or self.trace.evaluations[image] < self.plan.budget
+        spent = self.trace.evaluations[image] - self._before[image]
+        return self.plan.budget is None or spent < self.plan.budget
 
     def _hold(self, image: int, step: int, held: bool) -> None:
         if held:
@@ -140,25 +142,26 @@ class SteeringLoop:
         pending: list[int],
         evaluate: Evaluate,
         evaluation: int,
-        last: dict[int, tuple[float, Tensor]],
-    ) -> tuple[Tensor, Tensor, Tensor, list[str], Reading]:
-        """One evaluation: the change of each latent, its loss over all relations, `_lengths` of the change, and notes."""
+        last: dict[int, _Before],
+    ) -> tuple[Tensor, Tensor, list[str], Reading]:
+        """One evaluation: the change of each latent, `_lengths` of the change, notes, and what was read."""
         plan, trace = self.plan, self.trace
         with torch.inference_mode(False), torch.enable_grad():
             z = current[pending].clone().requires_grad_(True)
             reading = evaluate(z, tuple(pending))
             trace.forwards += 1
             losses = (_served(reading, plan, evaluation) * reading.loss).sum(1)
-            total = (reading.loss.detach() * reading.mask).sum(1)
             reached = _reached(reading, plan)
             notes = ["reached" if held else "" for held in reached.tolist()]
             change = torch.zeros_like(z)
             for row, image in enumerate(pending):
-                before, move = last.get(image, (float("inf"), change[row]))
-                if plan.searches and not notes[row] and float(total[row]) >= before:
+                before = last.get(image)
+                if before is None or not plan.searches or notes[row]:
+                    continue
+                if before.not_less(reading.loss.detach()[row]):
                     notes[row] = TAKEN_BACK
                     self._share[image] = self._share.get(image, 1.0) / 2
-                    change[row] = -move / 2
+                    change[row] = -before.move / 2
                     self._displacement[image] = self._net(image, change[row], z.detach()[row])
             open_rows = torch.tensor([not note for note in notes], device=z.device)
             if open_rows.any():
@@ -181,7 +184,7 @@ class SteeringLoop:
                         self._left.add(image)
                     else:
                         change[row] = moves[row]
-        return change, total, _lengths(z.detach(), change), notes, reading
+        return change, _lengths(z.detach(), change), notes, reading
 
     def _in_range(self, image: int, move: Tensor, z: Tensor) -> bool:
         """Whether the net displacement of the run, in rms, stays within `RANGE` with this move; notes it where it does."""
@@ -222,6 +225,22 @@ class SteeringLoop:
                 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class _Before:
+    """What an image's last evaluation of this step said, and the move that followed. losses, weights (R,): of its targets
+    and padding, which may be more or less the next time."""
+
+    losses: Tensor
+    weights: Tensor
+    move: Tensor
+
+    def not_less(self, losses: Tensor) -> bool:
+        """Whether the move did not lower what it was meant to lower: the losses as they were weighed then."""
+        shared = min(len(losses), len(self.losses))
+        weights = self.weights[:shared]
+        return bool((losses[:shared] * weights).sum() >= (self.losses[:shared] * weights).sum())
+
+
 TAKEN_BACK = "the loss did not fall, half of the move taken back"
 
 
@@ -244,7 +263,7 @@ def watch(latent: Tensor, evaluate: Evaluate, trace: SteeringTrace, step: int) -
 
 
 def _reached(reading: Reading, plan: SteeringPlan) -> Tensor:
-    """(b,) bool: every relation of the image is reached by probability or by loss."""
+    """(b,) bool: every target of the image is reached by probability or by loss."""
     done = ~reading.mask
     if plan.reached is not None:
         done = done | (reading.probability >= plan.reached)
@@ -254,11 +273,11 @@ def _reached(reading: Reading, plan: SteeringPlan) -> Tensor:
 
 
 def _served(reading: Reading, plan: SteeringPlan, evaluation: int) -> Tensor:
-    """(b, R) float: the weight of each relation's loss in this evaluation."""
+    """(b, R) float: the weight of each target's loss in this evaluation."""
     if plan.combine == "sum":
-        return reading.mask.float()
+        return reading.weights
     turn = evaluation % reading.mask.sum(1).clamp(min=1)
-    return torch.nn.functional.one_hot(turn, reading.mask.shape[1]).to(reading.loss)
+    return torch.nn.functional.one_hot(turn, reading.mask.shape[1]).to(reading.loss) * reading.weights
 
 
 def _lengths(z: Tensor, change: Tensor) -> Tensor:

@@ -6,7 +6,13 @@ import json
 import pytest
 import torch
 
-from learn_to_steer.objectives import Reading, RelationTarget
+from learn_to_steer.objectives import (
+    PresenceTarget,
+    Reading,
+    RelationTarget,
+    SeparationTarget,
+    SingleTarget,
+)
 from learn_to_steer.steering import SteeringLoop, SteeringPlan, SteeringTrace
 
 
@@ -273,3 +279,82 @@ def test_labels_name_the_objects():
     target = RelationTarget(1, 0, "above")
     assert SteeringTrace.of([[target]], [["dog", "cat"]]).labels == [["cat above dog"]]
     assert SteeringTrace.of([[target], []]).labels == [["object 1 above object 0"], []]
+
+
+class Gated:
+    """Two targets, the first of which is reached where the mean exceeds 1; the second, of which the loss grows with the
+    mean, counts from then on."""
+
+    def __init__(self):
+        self.weights = []
+
+    def __call__(self, z, images):
+        mean = z.flatten(1).mean(1)
+        first = torch.nn.functional.softplus(20 * (1 - mean))
+        loss = torch.stack([first, 5 + mean], 1)
+        probability = torch.stack([(-first.detach()).exp(), torch.zeros(len(z))], 1)
+        weight = torch.stack([torch.ones(len(z)), (probability[:, 0] >= 0.98).float()], 1)
+        self.weights.append(weight[:, 1].tolist())
+        return Reading(loss, probability, torch.ones_like(loss, dtype=torch.bool), weight)
+
+
+def test_a_loss_that_begins_to_count_does_not_undo_the_move_that_let_it():
+    """The sum of the losses that count rises from the first evaluation to the second, but the one that the move was for
+    falls: the move stays. From then on the second loss, which the move raised, counts and is lowered."""
+    toy, record, start = Gated(), trace(2), latents(0.95)
+    plan = SteeringPlan(evaluations_per_step=3)
+    first = steer(start, Gated(), SteeringPlan(evaluations_per_step=1), trace(2))
+    assert first.mean() > 1.2  # one move reaches the first target and raises the second loss
+    steer(start, toy, plan, record)
+    assert toy.weights[:2] == [[0.0], [1.0]]
+    notes = [r.note for r in record.image(0) if r.relation == 0]
+    assert notes[:2] == ["", ""]
+
+
+def test_only_what_weighs_is_moved_for():
+    """With weight 0 the second loss has no gradient: the move is that for the first alone."""
+
+    class Alone(Gated):
+        def __call__(self, z, images):
+            read = super().__call__(z, images)
+            return Reading(read.loss[:, :1], read.probability[:, :1], read.mask[:, :1])
+
+    once = SteeringPlan(evaluations_per_step=1)
+    start = latents(0.9)
+    assert torch.equal(steer(start, Gated(), once, trace(2)), steer(start, Alone(), once, trace(1)))
+
+
+def test_in_turns_a_target_of_weight_zero_is_passed_over():
+    """Turn 0 serves the first target, turn 1 the second: its weight is 1 by then and the mean falls."""
+    plan = SteeringPlan(evaluations_per_step=2, combine="round_robin", step_rule="relative", step_size=0.3)
+    after = [
+        steer(
+            latents(0.9), Gated(), SteeringPlan(**{**vars(plan), "evaluations_per_step": n}), trace(2)
+        ).mean()
+        for n in (1, 2)
+    ]
+    assert after[0] > 1.0 and after[1] < after[0]
+
+
+def test_evaluations_of_first_noises_are_not_the_plans():
+    record = trace(1)
+    record.evaluations[0] = 8
+    loop = SteeringLoop(SteeringPlan(budget=1), record, [0])
+    loop.steer(latents(-1.0), Toy(), 0)
+    assert record.evaluations == [9]
+
+
+def test_labels_are_the_words_of_targets_of_any_kind():
+    targets = [[RelationTarget(1, 0, "above"), PresenceTarget(0), SeparationTarget(0, 1), SingleTarget(1)]]
+    assert SteeringTrace.of(targets, [["dog", "red car"]]).labels == [
+        ["red car above dog", "dog is there", "dog apart from red car", "red car only once"]
+    ]
+    assert SteeringTrace.of([[PresenceTarget(2)]]).labels == [["object 2 is there"]]
+
+
+def test_a_score_is_the_product_of_what_was_read_last():
+    record, toy = trace(1), Toy()
+    assert record.score(0) == 0.0
+    steer(latents(0.9), toy, SteeringPlan(evaluations_per_step=2, reached=None), record)
+    assert record.score(0) == record.last(0)[0].probability
+    assert record.last(0)[0].evaluation == 1

@@ -20,7 +20,7 @@ from torch import Tensor
 from ...attention import MapStack, token_weights
 from ...errors import SteeringError
 from ...language import RelationTriplet
-from ...objectives import LearnedObjective, Objective, RelationTarget, StepInfo
+from ...objectives import Objective, RelationTarget, StepInfo, learned_part
 from ..modules import for_autograd
 from ..targets import knows
 from .branch import ConditionalBranch
@@ -149,9 +149,9 @@ def classify(captured: CapturedAttention, objective: Objective) -> list[Relation
     are left out. Raises SteeringError for a classifier that does not fit the model the maps are from."""
     from ...classifiers import check_classifier
 
-    if isinstance(objective, LearnedObjective):
+    if (learned := learned_part(objective)) is not None:
         try:
-            check_classifier(objective.classifier, list(captured.maps.layers), captured.family)
+            check_classifier(learned.classifier, list(captured.maps.layers), captured.family)
         except SteeringError as error:
             raise SteeringError(f"{str(error).removesuffix('.')}{WAY_OUT}") from error
     known = [

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ...classifiers import check_classifier
 from ...errors import SteeringError
-from ...objectives import LearnedObjective, Objective
+from ...objectives import Objective, learned_part
 from ...steering import SteeringPlan
 from ..targets import knows
 from .execution import record_of
@@ -48,9 +48,9 @@ def check_fit(model: Any, objective: Objective, plan: SteeringPlan) -> list[Loca
     if plan.layers is not None:
         objective = objective.reading(plan.layers)
     layers = [one.layer for one in located]
-    if isinstance(objective, LearnedObjective):
+    if (learned := learned_part(objective)) is not None:
         try:
-            check_classifier(objective.classifier, layers, model_family(model.model))
+            check_classifier(learned.classifier, layers, model_family(model.model))
         except SteeringError as error:
             raise SteeringError(f"{str(error).removesuffix('.')}{WAY_OUT}") from error
     return located

@@ -11,7 +11,7 @@ import operator
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, SupportsIndex, TypeVar
 
 import torch
@@ -22,12 +22,23 @@ from ...attention import MapStack
 from ...classifiers import check_classifier
 from ...errors import SteeringError
 from ...guidance import AFTER_GUIDANCE, Box, GuidancePlan, Layout, check_method
-from ...language import RelationTriplet, Triplet, understandings
-from ...objectives import LearnedObjective, Objective, RelationTarget, StepInfo, lowest_sigma
-from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, steered_steps
+from ...language import RelationTriplet, Triplet, Understanding, understandings
+from ...objectives import (
+    Goal,
+    Objective,
+    RelationTarget,
+    StepInfo,
+    Target,
+    goals_of,
+    learned_part,
+    lowest_sigma,
+    with_goals,
+)
+from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, checked_count, steered_steps
 from ..modules import hooked
 from ..protocol import evaluator
 from ..targets import BatchTargets, LeftOut, batch_targets
+from .first_noise import tried
 from .guided import Guided, in_both, per_image
 from .own_pass import OwnPass
 from .pipelines import attention_layers, denoiser, model_family, run_of, token_positions
@@ -67,7 +78,8 @@ class SteeredOutput:
     triplets: per image, every relation understood, steered or not.
     trace: what was done (see `SteeringTrace`); its labels name the relations steered by the gradient.
     left_out: per image, the relations that were understood and not steered, and why.
-    seeds: per image, None where generators were given.
+    seeds: per image, of the noise that it was drawn from, which is the one chosen where several were tried; None where
+    generators were given.
     model_calls: forward passes of the denoiser, the pipeline's and those of steering (`trace.forwards`) together.
     doubtful: per image, relations that its prompt may state; not steered, their `doubt` says why. They can be given as
     `triplets`.
@@ -89,6 +101,8 @@ def generate(
     *,
     objective: Objective | None = None,
     plan: SteeringPlan | None = None,
+    goals: Sequence[Goal] | None = None,
+    seeds_tried: int = 1,
     seed: int | Sequence[int] | None = None,
     generators: Sequence[torch.Generator] | torch.Generator | None = None,
     num_inference_steps: int | None = None,
@@ -108,7 +122,12 @@ def generate(
 ) -> SteeredOutput:
     """Generate one image per prompt, each steered towards the relations its prompt states.
 
-    objective: what "right" means; None = plain generation. plan: default "fast". seed: one per
+    objective: what "right" means; None = plain generation, or no relations where there are goals. plan: default "fast".
+    goals: what else is wanted, of `objectives.GOALS` ("relation", "implied", "presence", "separation", "single"); the
+    last three also hold where the prompt states no relation and only names its things. None: what the objective itself
+    asks for, stated relations alone unless it is a `CombinedObjective`. seeds_tried: of so many first noises, the seed's
+    own and others derived from it, each image gets the one that promises most, by one pass without a gradient over each
+    (see `steering.first_noises`); the trace says which. seed: one per
     image, or one number s for s, s + 1, ...; each image has its own generator, so it does not depend on the
     others of its batch. generators: instead of a seed, one per image, or one for all as pipelines take it.
     num_inference_steps, guidance_scale: None = the pipeline's own default. negative_prompt, height, width (pixels),
@@ -130,11 +149,11 @@ def generate(
     prompt_embeds and its like: of the same words as `prompt`, which must be given too, token for token;
     callback_on_step_end: called before the latents are moved for the next step.
 
-    With no objective and no guidance, no steerable relation and no box, or strength 0 the pipeline runs as if called
-    directly: same images to the bit, same number of model calls. A relation that cannot be steered - the objective does
-    not know it, its objects are beyond what the text encoder reads - is left out, with a warning, and the picture comes
-    all the same. So are relations beyond the first `language.MAX_RELATIONS`; a prompt in a language that is not read is
-    warned of too.
+    With no objective and no guidance, nothing to steer and no box, or strength 0 the pipeline runs as if called
+    directly: same images to the bit, same number of model calls (strength 0 tries first noises where `seeds_tried` asks
+    for it). A relation that cannot be steered - the objective does not know it, its objects are beyond what the text
+    encoder reads - is left out, with a warning, and the picture comes all the same. So are relations beyond the first
+    `language.MAX_RELATIONS`; a prompt in a language that is not read is warned of too.
 
     Raises SteeringError for another pipeline, an objective that does not fit the model, triplets given by hand whose words
     are not in the prompt or whose relation nobody knows, a scheduler that cannot be steered, and arguments that contradict
@@ -176,7 +195,13 @@ def generate(
         **pipe_arguments,
     )
     plan = plan or (AFTER_GUIDANCE if method == "both" else SteeringPlan.preset("fast"))
-    if objective is not None and triplets is not None:
+    if goals is not None:
+        objective = with_goals(objective, goals)
+    if checked_count(seeds_tried) > 1 and (None in seeds or run.extra.get("latents") is not None):
+        raise SteeringError(
+            f"Expected a seed where {seeds_tried} first noises are tried, got generators or latents; give a seed instead."
+        )
+    if objective is not None and triplets is not None and "relation" in goals_of(objective):
         for of_image in understood:
             for triplet in of_image:
                 objective.check([[RelationTarget(0, 1, triplet.relation.value)]])
@@ -192,15 +217,22 @@ def generate(
     guided: Guided | None = None
     calls = _Counter()
     with hooked([run.model.register_forward_pre_hook(calls)]), ExitStack() as stack:
-        if moving and objective is not None and plan.step_size > 0 and any(understood):
+        moves = moving and plan.step_size > 0
+        if objective is not None and (moves or seeds_tried > 1) and _asked(objective, read):
             if plan.layers is not None:
                 objective = objective.reading(plan.layers)
             wanted = batch_targets(
-                understood, objective, lambda image, span: token_positions(run, image, span), run.text_length
+                understood,
+                objective,
+                lambda image, span: token_positions(run, image, span),
+                run.text_length,
+                [one.objects for one in read],
             )
+            notes += wanted.notes
             left_out = wanted.left_out
             if any(wanted.targets):
-                steering = _Steering.prepare(run, objective, plan, wanted, family)
+                own = plan if moves else replace(plan, strength=0.0)
+                steering = _Steering.prepare(run, objective, own, wanted, family, seeds, seeds_tried)
                 trace = steering.trace
         if guiding and guidance is not None:
             guided = Guided.prepare(run, guidance, understood, family, objective, *regions)
@@ -224,6 +256,12 @@ def generate(
         trace.guidance = guided.to_dict()
     doubtful = [list(one.doubtful) for one in read]
     return SteeredOutput(images, latents, understood, trace, left_out, seeds, calls.count, doubtful)
+
+
+def _asked(objective: Objective, read: Sequence[Understanding]) -> bool:
+    """Whether a prompt says anything that the objective has a goal for."""
+    goals = set(goals_of(objective))
+    return any(one.relations or (goals - {"relation", "implied"} and one.objects) for one in read)
 
 
 def _guidance(
@@ -272,9 +310,10 @@ class _Steering:
     objective: Objective
     loop: SteeringLoop
     trace: SteeringTrace
-    targets: list[list[RelationTarget]]
+    targets: list[list[Target]]
     weights: Tensor
     encoded: dict[str, Tensor]
+    noise: Tensor
     kept: list[list[RelationTriplet]]
     own_pass: OwnPass | None = None
     guided: Guided | None = None
@@ -287,11 +326,13 @@ class _Steering:
         plan: SteeringPlan,
         wanted: BatchTargets,
         family: str | None,
+        seeds: list[int | None],
+        seeds_tried: int,
     ) -> _Steering:
-        """Raises SteeringError, see `generate`."""
+        """Raises SteeringError, see `generate`. seeds: become those of the noises chosen."""
         family = family or run.family
-        if isinstance(objective, LearnedObjective):
-            check_classifier(objective.classifier, run.layers, family)
+        if (learned := learned_part(objective)) is not None:
+            check_classifier(learned.classifier, run.layers, family)
         schedule, encoded = run.schedule(), run.encoded()
         host = run.branch(encoded, schedule, family)
         trace = SteeringTrace.of(wanted.targets, wanted.objects)
@@ -303,11 +344,17 @@ class _Steering:
             [schedule.sigmas[t] for t in turns],
             lowest_sigma(objective),
         )
-        trace.notes += [*plan.warnings(), *([why] if why else [])]
+        trace.notes += [*plan.warnings(), *([why] if why and plan.strength > 0 else [])]
+        if seeds_tried > 1:
+            noise = tried(run, host, schedule, objective, wanted, weights, trace, seeds, seeds_tried)
+        else:
+            noise = run.first_noise(host.dtype, host.device)
         loop = SteeringLoop(
             plan, trace, [schedule.steps[turns[i]] for i in steps], next(run.model.parameters()).dtype
         )
-        return cls(run, host, schedule, objective, loop, trace, wanted.targets, weights, encoded, wanted.kept)
+        return cls(
+            run, host, schedule, objective, loop, trace, wanted.targets, weights, encoded, noise, wanted.kept
+        )
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -338,10 +385,9 @@ class _Steering:
     def first_arguments(self) -> dict[str, Any]:
         """Text states and first latents (unit noise, as pipelines take them), moved where the plan starts at
         step 0."""
-        noise = self.run.first_noise(self.host.dtype, self.host.device)
-        first = noise * self.schedule.init_noise_sigma
+        first = self.noise * self.schedule.init_noise_sigma
         moved = self.move(first, 0)
-        latents = noise if moved is first else moved / self.schedule.init_noise_sigma
+        latents = self.noise if moved is first else moved / self.schedule.init_noise_sigma
         return {**self.encoded, **self.run.unencoded(), "latents": latents}
 
     def move(self, latents: Tensor, turn: int) -> Tensor:

@@ -14,7 +14,7 @@ from ...classifiers import check_classifier
 from ...errors import SteeringError
 from ...guidance import AttentionGuidance, GuidancePlan, Layout, calibrated
 from ...language import RelationTriplet
-from ...objectives import LearnedObjective, Objective, Reading, RelationTarget, StepInfo
+from ...objectives import Objective, Reading, RelationTarget, StepInfo, learned_part
 from ..guiding import GuidanceTargets, guidance_targets
 from ..modules import hooked
 from ..targets import LeftOut, knows
@@ -89,8 +89,8 @@ class Guided:
             made.notes = [why]
             return made
         family = family or run.family
-        if isinstance(made.objective, LearnedObjective):
-            check_classifier(made.objective.classifier, run.layers, family)
+        if made.objective is not None and (learned := learned_part(made.objective)) is not None:
+            check_classifier(learned.classifier, run.layers, family)
         places, kind = run.guided_places()
         tokens = torch.zeros(len(run.prompts), run.text_length)
         for image in range(len(run.prompts)):

@@ -40,6 +40,7 @@ class PipelineSampler:
         triplets: Sequence[Sequence[RelationTriplet]] | None = None,
         method: Method = "gradient",
         attention: GuidancePlan | None = None,
+        seeds_tried: int = 1,
     ) -> Drawn:
         """See `hosts.protocol.Sampler`. In half precision the pipeline decodes: it knows which autoencoders overflow."""
         whole = self.pipe.vae.dtype == torch.float32
@@ -56,6 +57,7 @@ class PipelineSampler:
             output_type="latent" if whole else "pil",
             method=method,
             guidance=attention,
+            seeds_tried=seeds_tried,
             height=self.height,
             width=self.width,
         )

@@ -41,12 +41,14 @@ class GraphSampler:
         triplets: Sequence[Sequence[RelationTriplet]] | None = None,
         method: Method = "gradient",
         attention: GuidancePlan | None = None,
+        seeds_tried: int = 1,
     ) -> Drawn:
         """See `hosts.protocol.Sampler`: one prompt after the other. steps and guidance are not used.
 
         Raises SteeringError for an objective, a plan, a method or triplets, which are the graph's.
         """
-        if (objective, plan, triplets, attention) != (None,) * 4 or method != "gradient":
+        theirs = (objective, plan, triplets, attention) != (None,) * 4 or method != "gradient"
+        if theirs or seeds_tried != 1:
             raise SteeringError(
                 "Expected the graph to say how to steer, got an objective or a plan; leave them out."
             )
