@@ -79,8 +79,12 @@ class GuidedRun:
         self._read: set[int] = set()
 
     def step(self, sigma: Tensor) -> int | None:
-        """The step that a call of the model at this noise level belongs to, None for none that is guided. sigma (B,)."""
+        """The step that a call of the model at this noise level belongs to, where attention is guided; None for others. It is
+        put down what is on at each step, once. sigma (B,)."""
         step = step_of_sigma(float(sigma.max()), self.sigmas)
+        if step is not None and step not in self._noted:
+            self._noted.add(step)
+            self.control.note(step)
         return step if step is not None and step in self.control.steps else None
 
     def options(self, options: dict[str, Any], step: int, entry: dict[str, Any], begins: Sequence[int]) -> dict[str, Any]:
@@ -88,9 +92,6 @@ class GuidedRun:
 
         entry: the prompt's own entry of the conditioning. begins: where the prompt begins in its text states.
         """
-        if step not in self._noted:
-            self._noted.add(step)
-            self.control.note(step)
         if not self.control.active(step):
             return options
         length = entry["cross_attn"].shape[1]
