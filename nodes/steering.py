@@ -46,7 +46,13 @@ class SteeringOptions(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, plan: str, strength: float, layers: str = "", budget: int = 0, method: Any = "gradient", **custom: Any
+        cls,
+        plan: str,
+        strength: float,
+        layers: str = "",
+        budget: int = 0,
+        method: Any = "gradient",
+        **custom: Any,
     ) -> io.NodeOutput:
         if plan == "custom":
             names = tuple(name.strip() for name in (layers or "").split(",") if name.strip())

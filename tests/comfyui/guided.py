@@ -36,7 +36,8 @@ def fields(layout, height, width):
 
 
 def biased(logits, layout, grid, objects, own, strength=STRENGTH):
-    """Logits (heads, N, T) of one image with the bias on them. objects: token positions of each; own: of the whole prompt."""
+    """Logits (heads, N, T) of one image with the bias on them. objects: token positions of each; own: of the whole
+    prompt."""
     spots = [int(i * 0.6180339887 % 1 * logits.shape[1]) for i in range(32)]
     some = logits[:, spots][..., list(own)]
     spread = some.var(-1, unbiased=False).mean(-1).sqrt()

@@ -4,12 +4,10 @@ the model still runs."""
 from __future__ import annotations
 
 import sys
-from importlib import import_module
-from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import PACK, PROMPT, ROOT, latents, steered, stock, world_of
+from conftest import PROMPT, ROOT, steered, world_of
 
 NONE = "none: compare centres of attention"
 
@@ -37,7 +35,9 @@ def each_world(request, world, mmdit):
 
 @pytest.fixture(scope="module")
 def importable():
-    pytest.importorskip("diffusers", reason="the host's interpreter has no diffusers; install it there to compare")
+    pytest.importorskip(
+        "diffusers", reason="the host's interpreter has no diffusers; install it there to compare"
+    )
     sys.path.append(str(ROOT))
     yield
     sys.path.remove(str(ROOT))

@@ -212,13 +212,15 @@ class SteeringRun:
         steering, model = self.steering, self.guider.inner_model
         steps, why, left = list[int](), list[str](), True
         if steering.moves:
-            steps, sentence = steered_steps(steering.plan, shares, self.sigmas, lowest_sigma(steering.objective))
+            steps, sentence = steered_steps(
+                steering.plan, shares, self.sigmas, lowest_sigma(steering.objective)
+            )
             left, why = not steps, [sentence] if sentence else []
         if steering.guides:
             guided = GuidedRun(
-                steering.guidance, steering.relations, self._guidance_targets(len(targets), width / height), steering.objective,
-                model.diffusion_model, self.located, model_family(model), steering.plan.strength, shares, self.sigmas,
-                self.record.note,
+                steering.guidance, steering.relations, self._guidance_targets(len(targets), width / height),
+                steering.objective, model.diffusion_model, self.located, model_family(model), steering.plan.strength,
+                shares, self.sigmas, self.record.note,
             )  # fmt: skip
             left = left and bool(guided.why_not)
             why += [guided.why_not] if guided.why_not else []
@@ -303,8 +305,8 @@ class SteeringRun:
         self.loop.observe(reading, images, info.step)
 
     def _guided_step(self, sigma: Tensor) -> tuple[int, dict[str, Any], tuple[int, ...]] | None:
-        """Where attention is guided in a call at this noise level: its step, the prompt's own entry of the conditioning, and
-        where the prompt begins in its text. None: in nothing of it."""
+        """Where attention is guided in a call at this noise level: its step, the prompt's own entry of the conditioning,
+        and where the prompt begins in its text. None: in nothing of it."""
         step = self.guided.step(sigma) if self.guided is not None and not self._foreign else None
         if step is None:
             return None

@@ -24,11 +24,11 @@ from ...objectives import LearnedObjective, Objective
 from ...steering import SteeringPlan
 from ..targets import knows
 from .execution import record_of
+from .guide.layout import guidance_of
 from .log import SteeringLog
 from .prompt.owner import joined
 from .read.evaluation import located_layers, model_family
 from .read.located import LocatedLayer
-from .guide.layout import guidance_of
 from .run import Steering, SteeringRun, targets_of
 
 _KEY = "learn_to_steer"
@@ -114,7 +114,9 @@ def left_out(steering: Steering) -> list[str]:
     known = f"it knows {', '.join(names)}" if names is not None else "no classifier is loaded"
     if steering.guides:
         lost = guidance_of(relations, 1, 1.0, steering.layout).left_out[0]
-        said += [str(one) for one in lost if not (steering.moves and knows(objective, one.triplet.relation.value))]
+        said += [
+            str(one) for one in lost if not (steering.moves and knows(objective, one.triplet.relation.value))
+        ]
         return said
     return said + [
         f'"{t.subject} {t.relation} {t.object}": the classifier does not know this relation ({known}).'

@@ -27,8 +27,8 @@ WIDEST = 128
 _QUANTISING = ("sage", "int8")
 
 _LIFT = 4.0
-"""Size of a key's further channels: about that of its others, so that kernels which quantise a row of queries or keys by its
-largest element lose nothing."""
+"""Size of a key's further channels: about that of its others, so that kernels which quantise a row of queries or keys by
+its largest element lose nothing."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,14 @@ def _fitting(
 
 
 def _in_parts(
-    func: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, heads: int, bias: Bias, *args: Any, **kw: Any
+    func: Callable[..., Tensor],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    heads: int,
+    bias: Bias,
+    *args: Any,
+    **kw: Any,
 ) -> Tensor:
     """The guided rows with the bias, those before and behind them as ever."""
     begin, end, _ = bias.rows.indices(len(q))
@@ -142,7 +149,14 @@ def _rows_of_mask(
 
 
 def _folded(
-    attend: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, heads: int, bias: Bias, *args: Any, **kw: Any
+    attend: Callable[..., Tensor],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    heads: int,
+    bias: Bias,
+    *args: Any,
+    **kw: Any,
 ) -> Tensor:
     """One call of an attention with wider heads. Kernels that are told no scale take that of the wider heads, which the
     queries make up for; each object gets as many of the spare channels as there are."""
@@ -159,7 +173,9 @@ def _folded(
     by_head(query, heads, split)[bias.rows][:, :, bias.queries, own] = fields.repeat(1, 1, 1, shares)
     key = _widened(k, width, wide, split)
     columns = (bias.columns * _LIFT).to(k.dtype).mT[:, None]
-    by_head(key, key.shape[-1] // wide, split)[bias.rows][:, :, bias.keys, own] = columns.repeat(1, 1, 1, shares)
+    by_head(key, key.shape[-1] // wide, split)[bias.rows][:, :, bias.keys, own] = columns.repeat(
+        1, 1, 1, shares
+    )
     out = attend(query, key, _widened(v, width, wide, split), heads, *args, **kw)
     if kw.get("skip_output_reshape"):
         return out[..., :width]
@@ -167,7 +183,8 @@ def _folded(
 
 
 def _widened(x: Tensor, width: int, wide: int, split: bool, factor: float = 1.0) -> Tensor:
-    """Heads of `width` channels, times a factor, with zeros behind up to `wide`. x (..., d) by head, or (..., heads * d)."""
+    """Heads of `width` channels, times a factor, with zeros behind up to `wide`. x (..., d) by head, or (..., heads *
+    d)."""
     heads = x if split else x.unflatten(-1, (-1, width))
     out = x.new_empty(*heads.shape[:-1], wide)
     torch.mul(heads, factor, out=out[..., :width]) if factor != 1 else out[..., :width].copy_(heads)

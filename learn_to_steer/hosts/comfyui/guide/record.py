@@ -20,9 +20,9 @@ def labels_of(wanted: GuidanceTargets) -> list[list[str]]:
 
 @dataclass
 class GuidedRecord:
-    """layouts, objects, labels: per image its layout (None: not guided), the words of its objects and its relations in words.
-    strength: of the bias, in spreads of a layer's logits. layers: how many attentions are guided. record: what was on at each
-    step that was reached."""
+    """layouts, objects, labels: per image its layout (None: not guided), the words of its objects and its relations in
+    words. strength: of the bias, in spreads of a layer's logits. layers: how many attentions are guided. record: what was
+    to be on at each step that was reached. done: steps at which the bias was put into a pass."""
 
     layouts: list[Layout | None]
     objects: list[list[str]]
@@ -30,10 +30,15 @@ class GuidedRecord:
     strength: float
     layers: int
     record: Sequence[GuidedStep] = field(default_factory=list)
+    done: set[int] = field(default_factory=set)
 
-    def steps_on(self, image: int, relation: int) -> list[int]:
-        """The steps at which a relation of an image was on."""
-        return [s.step for s in self.record if image < len(s.on) and relation < len(s.on[image]) and s.on[image][relation]]
+    def steps_on(self, image: int, relation: int | None = None) -> list[int]:
+        """The steps at which a relation of an image was on, or anything of it."""
+        return [
+            s.step
+            for s in self.record
+            if s.step in self.done and (any(s.on[image]) if relation is None else s.on[image][relation])
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -45,5 +50,8 @@ class GuidedRecord:
                 layout.to_dict(names) if layout is not None else None
                 for layout, names in zip(self.layouts, self.objects, strict=True)
             ],
-            "steps": [{"step": s.step, "on": [list(row) for row in s.on]} for s in self.record],
+            "steps": [
+                {"step": s.step, "on": [[on and s.step in self.done for on in row] for row in s.on]}
+                for s in self.record
+            ],
         }

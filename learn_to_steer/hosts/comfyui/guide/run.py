@@ -1,7 +1,7 @@
 """The attention guidance of one run of a sampler: its layouts, its steps, and the model options of each call.
 
-Every call of the model at a guided noise level is biased, on the rows of the prompt's own conditioning and on no others: the
-host names the conditioning of each row of a pass (`uuids`). Nothing else of the call is changed, and no pass is added.
+Every call of the model at a guided noise level is biased, on the rows of the prompt's own conditioning and on no others:
+the host names the conditioning of each row of a pass (`uuids`). Nothing else of the call is changed, and no pass is added.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from .record import GuidedRecord, labels_of
 _KEY = "learn_to_steer_guidance"
 
 AMBIGUOUS = (
-    "Attention was not guided while the picture's conditioning was more than this one prompt over the whole picture (areas, "
-    "several prompts)."
+    "Attention was not guided while the picture's conditioning was more than this one prompt over the whole picture "
+    "(areas, several prompts)."
 )
 
 
 class GuidedRun:
     """The guidance of one run.
 
-    wanted: of the images of the batch. objective: a trained classifier reads the run's own passes. network, located, family:
-    of the model. strength: multiplies the plan's. shares, sigmas: where each step of the run begins. note: hears what could
-    not be guided, in sentences.
+    wanted: of the images of the batch. objective: a trained classifier reads the run's own passes. network, located,
+    family: of the model. strength: multiplies the plan's. shares, sigmas: where each step of the run begins. note: hears
+    what could not be guided, in sentences.
     """
 
     def __init__(
@@ -73,21 +73,28 @@ class GuidedRun:
             plan, wanted.targets, wanted.layouts, wanted.columns, steps, own * strength, tokens
         )
         self.record = GuidedRecord(
-            wanted.layouts, wanted.objects, labels_of(wanted), self.control.strength, len(self.names), self.control.record
+            wanted.layouts,
+            wanted.objects,
+            labels_of(wanted),
+            self.control.strength,
+            len(self.names),
+            self.control.record,
         )
         self._noted: set[int] = set()
         self._read: set[int] = set()
 
     def step(self, sigma: Tensor) -> int | None:
-        """The step that a call of the model at this noise level belongs to, where attention is guided; None for others. It is
-        put down what is on at each step, once. sigma (B,)."""
+        """The step that a call of the model at this noise level belongs to, where attention is guided; None for others. It
+        is put down what is on at each step, once. sigma (B,)."""
         step = step_of_sigma(float(sigma.max()), self.sigmas)
         if step is not None and step not in self._noted:
             self._noted.add(step)
             self.control.note(step)
         return step if step is not None and step in self.control.steps else None
 
-    def options(self, options: dict[str, Any], step: int, entry: dict[str, Any], begins: Sequence[int]) -> dict[str, Any]:
+    def options(
+        self, options: dict[str, Any], step: int, entry: dict[str, Any], begins: Sequence[int]
+    ) -> dict[str, Any]:
         """The model options of a call at this step: a copy with one more wrapper, or the same where nothing is on.
 
         entry: the prompt's own entry of the conditioning. begins: where the prompt begins in its text states.
@@ -100,7 +107,7 @@ class GuidedRun:
         tokens = placed(self.control.tokens[:, None], begins, length)
         patching = comfy.patcher_extension
         options = comfy.model_patcher.create_model_options_clone(options)
-        wrapper = self._wrapper(entry["uuid"], columns, tokens)
+        wrapper = self._wrapper(entry["uuid"], columns, tokens, step)
         patching.add_wrapper_with_key(
             patching.WrappersMP.APPLY_MODEL, _KEY, wrapper, options, is_model_options=True
         )
@@ -121,11 +128,13 @@ class GuidedRun:
         """What the maps of the sampler's own pass, as `weights` weighs them, say at a step."""
         images = [i for i in self.control.images if self.watched[i]]
         relations = [self.watched[i] for i in images]
-        targets = [[self.control.targets[i][r] for r in rows] for i, rows in zip(images, relations, strict=True)]
+        targets = [
+            [self.control.targets[i][r] for r in rows] for i, rows in zip(images, relations, strict=True)
+        ]
         reading = self.objective(MapStack(maps.layers, tuple(m[images] for m in maps.maps)), targets, info)
         self.control.observe(reading.probability, images, relations)
 
-    def _wrapper(self, uuid: Any, columns: Tensor, tokens: Tensor) -> Any:
+    def _wrapper(self, uuid: Any, columns: Tensor, tokens: Tensor, step: int) -> Any:
         """A wrapper of one call of the host's model (`APPLY_MODEL`, which every family passes through)."""
 
         def around_model(
@@ -138,6 +147,7 @@ class GuidedRun:
                 guided = GuidedPass(self.control, columns, tokens, self.names, rows, len(x), self.note)
                 given = {"x": x, "context": c_crossattn, "ref_latents": kwargs.get("ref_latents")}
                 hang(guided, self.located, self.network, given, said)
+                self.record.done.add(step)
             return executor(x, t, c_concat, c_crossattn, control, said, **kwargs)
 
         return around_model
