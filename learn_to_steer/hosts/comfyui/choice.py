@@ -37,8 +37,8 @@ def steering_of(
     choice = choice or Choice()
     if objective is None and choice.method != "attention":
         raise SteeringError(
-            f'Expected a classifier for the method "{choice.method}", got none; connect Load Relation Classifier, or choose
-            the ' 'method "attention" in Steering Options, which needs none.'
+            f'Expected a classifier for the method "{choice.method}", got none; connect Load Relation Classifier, or '
+            'choose the method "attention" in Steering Options, which needs none.'
         )
     return Steering(
         relations,

@@ -38,7 +38,7 @@ def by_hand(
     if len(given) > len(names):
         raise SteeringError(
             f"Expected a box for each of the {len(names)} objects at most ({', '.join(names)}), got {len(given)} boxes; "
-            f"take some away."
+            "take some away."
         )
     of_names = tuple((name, _box(one, width, height)) for name, one in zip(names, given, strict=False))
     return RelationLayout(relations.text, of_names, middles, seed)
@@ -52,8 +52,8 @@ def _middle(line: str) -> tuple[str, tuple[float, float]]:
         x = y = -1.0
     if not words.strip() or not (0 < x < 1 and 0 < y < 1):
         raise SteeringError(
-            f'Expected a place as "dog: 0.2, 0.5", shares of the width and the height between 0 and 1, got "{line.strip()}";
-            ' "correct the line."
+            f'Expected a place as "dog: 0.2, 0.5", shares of the width and the height between 0 and 1, got '
+            f'"{line.strip()}"; correct the line.'
         )
     return words.strip(), (x, y)
 
@@ -64,7 +64,7 @@ def _box(given: Any, width: int, height: int) -> Box:
     except (TypeError, KeyError, ValueError):
         raise SteeringError(
             f"Expected boxes with x, y, width and height, got {type(given).__name__}; use Create Bounding Boxes or the box "
-            f"of places."
+            "of places."
         ) from None
     cut = [min(max(v, 0.0), 1.0) for v in (x / width, y / height, (x + across) / width, (y + down) / height)]
     return cut[0], cut[1], cut[2], cut[3]
@@ -82,8 +82,8 @@ def guidance_of(
     by_hand = by_hand or RelationLayout(relations.text)
     if by_hand.text != relations.text:
         raise SteeringError(
-            f'Expected the layout of "{_short(relations.text)}", got that of "{_short(by_hand.text)}"; connect both nodes to
-            ' "the same Relation Prompt."
+            f'Expected the layout of "{_short(relations.text)}", got that of "{_short(by_hand.text)}"; connect both nodes '
+            "to the same Relation Prompt."
         )
     boxes = dict(by_hand.boxes) | {words: around(middle, aspect) for words, middle in by_hand.middles}
     plain = strip_weighting(relations.text)
@@ -111,8 +111,8 @@ def _tokens(relations: PromptRelations, plain: str, span: tuple[int, int]) -> li
         return relations.tokens_of(span)
     except KeyError:
         raise SteeringError(
-            f'Expected a place for an object of the prompt\'s relations, got one for "{plain[slice(*span)]}"; use the words
-            ' "of the relation, or state it as one."
+            f'Expected a place for an object of the prompt\'s relations, got one for "{plain[slice(*span)]}"; use the '
+            "words of the relation, or state it as one."
         ) from None
 
 
