@@ -8,7 +8,7 @@ from types import ModuleType
 
 from comfy_api.latest import ComfyExtension, io
 
-TOPICS = ("prompt", "classifier", "steering", "samplers", "attention", "report", "emojiworld")
+TOPICS = ("prompt", "classifier", "steering", "layout", "samplers", "attention", "report", "emojiworld")
 
 
 class LearnToSteerExtension(ComfyExtension):

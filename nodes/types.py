@@ -33,7 +33,10 @@ CLASSIFIER = io.Custom("LTS_CLASSIFIER")
 """An objective of the engine: a trained relation classifier or the hand-made rule."""
 
 OPTIONS = io.Custom("LTS_OPTIONS")
-"""`steering.SteeringPlan`."""
+"""`hosts.comfyui.choice.Choice`: the method and the plans."""
+
+LAYOUT = io.Custom("LTS_LAYOUT")
+"""`hosts.comfyui.guide.layout.RelationLayout`: places by hand for a prompt's objects."""
 
 TRACE = io.Custom("LTS_TRACE")
 """`hosts.comfyui.run.SteeringLog`: filled while a sampler runs."""

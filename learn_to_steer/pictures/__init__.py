@@ -1,7 +1,16 @@
 """Pictures of what steering does: heat maps, the report of one prompt, sheets of many. Drawn with Pillow alone."""
 
 from .heat_maps import heat_overlay, object_heats
-from .report import Panel, report_figure
+from .layout import layout_picture
+from .report import Panel, fitted, report_figure
 from .sheets import comparison_sheet
 
-__all__ = ["Panel", "comparison_sheet", "heat_overlay", "object_heats", "report_figure"]
+__all__ = [
+    "Panel",
+    "comparison_sheet",
+    "fitted",
+    "heat_overlay",
+    "layout_picture",
+    "object_heats",
+    "report_figure",
+]
