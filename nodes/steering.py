@@ -67,7 +67,7 @@ class ApplyRelationSteering(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip=MODELS),
                 RELATIONS.Input("relations", tooltip="From Relation Prompt, whose conditioning must be the sampler's positive one, or part of it."),
-                CLASSIFIER.Input("classifier", tooltip="From Load Relation Classifier: one made for this model, or none."),
+                CLASSIFIER.Input("classifier", tooltip="From Load Relation Classifier: the universal one, or one made for this model."),
                 OPTIONS.Input("options", optional=True, tooltip='From Steering Options; without it the plan "fast".'),
             ],
             outputs=[

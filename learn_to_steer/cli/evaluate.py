@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from ..classifiers import RelationReader
     from ..evaluation.run import Draw, Setting
     from ..hosts.diffusers.protocol import Pipeline
+    from ..objectives import Objective
 from ..emojiworld import GUIDANCE, STEPS
 
-SETTINGS = ("plain", "fast", "former", "fast-round-robin", "paper", "centroid")
+SETTINGS = ("plain", "fast", "former", "fast-round-robin", "paper", "centroid", "universal")
 
 
 def add(commands: Commands) -> None:
@@ -60,6 +61,12 @@ def add(commands: Commands) -> None:
         "--model", type=Path, metavar="MODEL", help="unet or mmdit, or a folder of EmojiWorld (default: unet)"
     )
     add("--classifier", type=Path, metavar="FILE", help="relation classifier (default: the model's own)")
+    add(
+        "--universal",
+        type=Path,
+        metavar="FILE",
+        help="classifier of the setting universal, such as one trained without this model (default: the shipped one)",
+    )
     add("--steps", type=whole(1, 1000), default=STEPS, help="sampling steps")
     add("--guidance", type=number(0, 100), default=GUIDANCE, help="guidance scale")
     add("--batch", type=whole(1, 1024), default=8, help="pictures drawn at once")
@@ -92,7 +99,7 @@ def run(args: argparse.Namespace) -> None:
         )
     classifier = load_reader(args.classifier, model)
     pipe = load_pipeline(model, args.device)
-    settings = _settings(args.settings, classifier, pipe)
+    settings = _settings(args.settings, classifier, pipe, args.universal)
     draws = _draws(args, own)
     results = draw_and_judge(
         PipelineSampler(pipe, model.family),
@@ -151,16 +158,25 @@ def _follow_protocol(args: argparse.Namespace) -> None:
         setattr(args, name, fixed[name])
 
 
-def _settings(names: Sequence[str], classifier: RelationReader, pipe: Pipeline) -> list[Setting]:
-    from ..classifiers import check_classifier
+def _settings(
+    names: Sequence[str], classifier: RelationReader, pipe: Pipeline, universal: Path | None
+) -> list[Setting]:
+    from ..classifiers import UNIVERSAL, check_classifier, load_classifier, shipped_classifier
     from ..emojiworld import family_of
     from ..evaluation.run import Setting
     from ..hosts.diffusers import attention_layers, denoiser
+    from ..hosts.recommended import reading_recommended
     from ..objectives import CentroidObjective, LearnedObjective
     from ..steering import SteeringPlan
 
-    check_classifier(classifier, attention_layers(denoiser(pipe)), family_of(pipe))
-    learned, fast = LearnedObjective(classifier), SteeringPlan.preset("fast")
+    family, layers = family_of(pipe), attention_layers(denoiser(pipe))
+    fast = SteeringPlan.preset("fast")
+
+    def reading(one: RelationReader) -> Objective:
+        check_classifier(one, layers, family)
+        return reading_recommended(LearnedObjective(one), family, layers)
+
+    learned = reading(classifier)
     every = {
         "plain": Setting("plain", None, None),
         "fast": Setting("fast", learned, fast),
@@ -172,8 +188,11 @@ def _settings(names: Sequence[str], classifier: RelationReader, pipe: Pipeline) 
             "fast-round-robin", learned, SteeringPlan.preset("fast", combine="round_robin")
         ),
         "paper": Setting("paper", learned, SteeringPlan.preset("paper")),
-        "centroid": Setting("centroid", CentroidObjective(layers=classifier.layers), fast),
+        "centroid": Setting("centroid", CentroidObjective(layers=learned.layers), fast),
     }
+    if "universal" in names:
+        file = universal or shipped_classifier(UNIVERSAL)
+        every["universal"] = Setting("universal", reading(load_classifier(file)), fast)
     return [every[name] for name in names]
 
 

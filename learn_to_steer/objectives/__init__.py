@@ -1,6 +1,6 @@
 """What "right" means: an objective turns maps into a loss and a probability for each target."""
 
-from .base import Objective, Reading, RelationTarget, StepInfo, lowest_sigma
+from .base import Objective, Reading, RelationTarget, StepInfo, last_share, lowest_sigma
 from .centroid import CentroidObjective, centroids
 from .learned import LearnedObjective
 
@@ -12,5 +12,6 @@ __all__ = [
     "RelationTarget",
     "StepInfo",
     "centroids",
+    "last_share",
     "lowest_sigma",
 ]

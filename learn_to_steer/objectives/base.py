@@ -98,3 +98,9 @@ def lowest_sigma(objective: Objective) -> float | None:
     """The lowest noise level at which the objective can be believed, None where it does not say. See `StepInfo.sigma`."""
     card = getattr(objective, "card", None)
     return min(card.sigmas) if card is not None and card.sigmas else None
+
+
+def last_share(objective: Objective) -> float:
+    """The part of a model's own schedule up to which the objective can be believed, see `ClassifierCard.last_share`; 1
+    where it does not say."""
+    return float(getattr(getattr(objective, "card", None), "last_share", 1.0))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import comfy.model_management
@@ -17,19 +17,20 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ...attention import MapStack
+from ...attention import AttentionLayer, MapStack
 from ...errors import SteeringError
-from ...objectives import Objective, Reading, StepInfo, lowest_sigma
+from ...objectives import Objective, Reading, StepInfo, last_share, lowest_sigma
 from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, steered_steps, watch
 from ..modules import for_autograd
 from ..protocol import evaluator
+from ..recommended import reading_recommended
 from ..targets import BatchTargets, batch_targets
 from .branch import ConditionalBranch
 from .gradients.kernels import gradients
 from .log import SampledRun, SteeringLog
 from .prompt.owner import placed, places
 from .prompt.relations import MARK, PromptRelations
-from .read.evaluation import holding_now, located_layers
+from .read.evaluation import holding_now, located_layers, model_family
 from .read.own_pass import reading_along
 from .rehearsal import ADAPTIVE, DEFERRED, rehearse, step_of_sigma
 
@@ -48,6 +49,15 @@ class Steering:
     log: SteeringLog = field(default_factory=SteeringLog)
     mode: Literal["steer", "watch"] = "steer"
     rows: tuple[int, ...] | None = None
+
+
+def as_read(
+    objective: Objective, plan: SteeringPlan, family: str, layers: Sequence[AttentionLayer]
+) -> Objective:
+    """The objective on the layers it reads of this model: those of the plan, else its own, else the recommended ones."""
+    if plan.layers is not None:
+        objective = objective.reading(plan.layers)
+    return reading_recommended(objective, family, layers)
 
 
 def targets_of(relations: PromptRelations, objective: Objective, batch: int) -> BatchTargets:
@@ -165,24 +175,25 @@ class SteeringRun:
             self._begins = rehearse(function, model, x, sigmas, seed, options)
             name = getattr(function, "__name__", "")
             self.deferred, self.adaptive = name in DEFERRED, name in ADAPTIVE
+        base = self.guider.inner_model
+        self.located = located_layers(base.diffusion_model)
+        layers = [one.layer for one in self.located]
+        read = as_read(self.steering.objective, self.steering.plan, model_family(base), layers)
+        self.steering = replace(self.steering, objective=read)
         self.wanted = targets_of(self.steering.relations, self.steering.objective, x.shape[0])
         rows = self.steering.rows
         targets = [t if rows is None or i in rows else [] for i, t in enumerate(self.wanted.targets)]
         self.trace = SteeringTrace.of(targets, self.wanted.objects)
         self.record.traces.append(self.trace)
-        model_sampling = self.guider.inner_model.model_sampling
-        shares = [share_of_schedule(model_sampling, s) for s in self.sigmas[:-1]]
+        self.shares = [share_of_schedule(base.model_sampling, s) for s in self.sigmas[:-1]]
         steps, why = steered_steps(
-            self.steering.plan, shares, self.sigmas, lowest_sigma(self.steering.objective)
+            self.steering.plan, self.shares, self.sigmas, lowest_sigma(read), last_share(read)
         )
         for sentence in (*self.steering.plan.warnings(), *([why] if why else [])):
             self.record.note(sentence)
             self.trace.notes.append(sentence)
         self.trace.left_plain = not steps
-        self.loop = SteeringLoop(
-            self.steering.plan, self.trace, steps, compute_dtype(self.guider.inner_model)
-        )
-        self.located = located_layers(self.guider.inner_model.diffusion_model)
+        self.loop = SteeringLoop(self.steering.plan, self.trace, steps, compute_dtype(base))
 
     def after_step(self, callback: Callable[..., Any] | None) -> Callable[[dict[str, Any]], None]:
         """The sampler's callback: pays a deferred sampler's latent the move it did not take, then goes on."""
@@ -248,7 +259,10 @@ class SteeringRun:
     def _step_to_watch(self) -> int | None:
         """The last step at a noise level that the classifier was trained for, None where there is none; the middle where
         it does not say."""
-        lowest = lowest_sigma(self.steering.objective)
+        objective = self.steering.objective
+        lowest, until = lowest_sigma(objective), last_share(objective)
+        if lowest is None and until < 1:
+            return max((i for i in range(self.total) if self.shares[i] <= until + 1e-4), default=None)
         if lowest is None:
             return self.total // 2
         return max((i for i in range(self.total) if self.sigmas[i] >= lowest * (1 - 1e-3)), default=None)

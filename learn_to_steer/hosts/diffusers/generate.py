@@ -12,20 +12,21 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, SupportsIndex, TypeVar
+from typing import Any, Literal, SupportsIndex, TypeVar
 
 import torch
 from diffusers import FluxPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 from torch import Tensor, nn
 
 from ...attention import MapStack
-from ...classifiers import check_classifier
+from ...classifiers import check_classifier, default_classifier, load_classifier
 from ...errors import SteeringError
 from ...language import RelationTriplet, Triplet, understandings
-from ...objectives import LearnedObjective, Objective, RelationTarget, StepInfo, lowest_sigma
+from ...objectives import LearnedObjective, Objective, RelationTarget, StepInfo, last_share, lowest_sigma
 from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, steered_steps
 from ..modules import hooked
 from ..protocol import evaluator
+from ..recommended import reading_recommended
 from ..targets import BatchTargets, LeftOut, batch_targets
 from .own_pass import OwnPass
 from .pipelines import attention_layers, denoiser, model_family, run_of, token_positions
@@ -85,7 +86,7 @@ def generate(
     pipe: StableDiffusionPipeline | StableDiffusionXLPipeline | FluxPipeline,
     prompt: str | Sequence[str],
     *,
-    objective: Objective | None = None,
+    objective: Objective | Literal["default"] | None = "default",
     plan: SteeringPlan | None = None,
     seed: int | Sequence[int] | None = None,
     generators: Sequence[torch.Generator] | torch.Generator | None = None,
@@ -102,7 +103,8 @@ def generate(
 ) -> SteeredOutput:
     """Generate one image per prompt, each steered towards the relations its prompt states.
 
-    objective: what "right" means; None = plain generation. plan: default "fast". seed: one per
+    objective: what "right" means; None = plain generation; "default" = the classifier shipped for the model's family, else
+    the one that fits every model, on the layers that `hosts.recommended` names. plan: default "fast". seed: one per
     image, or one number s for s, s + 1, ...; each image has its own generator, so it does not depend on the
     others of its batch. generators: instead of a seed, one per image, or one for all as pipelines take it.
     num_inference_steps, guidance_scale: None = the pipeline's own default. negative_prompt, height, width (pixels),
@@ -161,6 +163,9 @@ def generate(
         **pipe_arguments,
     )
     plan = plan or SteeringPlan.preset("fast")
+    family = family or run.family
+    if objective == "default":
+        objective = default_objective(family) if any(understood) else None
     if objective is not None and triplets is not None:
         for of_image in understood:
             for triplet in of_image:
@@ -177,6 +182,7 @@ def generate(
         if objective is not None and plan.strength > 0 and plan.step_size > 0 and any(understood):
             if plan.layers is not None:
                 objective = objective.reading(plan.layers)
+            objective = reading_recommended(objective, family, run.layers)
             wanted = batch_targets(
                 understood, objective, lambda image, span: token_positions(run, image, span), run.text_length
             )
@@ -193,6 +199,12 @@ def generate(
             images, latents = run.call(steering, on_step, output_type)
     doubtful = [list(one.doubtful) for one in read]
     return SteeredOutput(images, latents, understood, trace, left_out, seeds, calls.count, doubtful)
+
+
+def default_objective(family: str) -> Objective:
+    """What steers a model of this family where nobody chose: see `generate`. Raises SteeringError where an installation has
+    lost its classifiers."""
+    return LearnedObjective(load_classifier(default_classifier(family)))
 
 
 class _Counter:
@@ -227,10 +239,9 @@ class _Steering:
         objective: Objective,
         plan: SteeringPlan,
         wanted: BatchTargets,
-        family: str | None,
+        family: str,
     ) -> _Steering:
         """Raises SteeringError, see `generate`."""
-        family = family or run.family
         if isinstance(objective, LearnedObjective):
             check_classifier(objective.classifier, run.layers, family)
         schedule, encoded = run.schedule(), run.encoded()
@@ -243,6 +254,7 @@ class _Steering:
             [schedule.shares[t] for t in turns],
             [schedule.sigmas[t] for t in turns],
             lowest_sigma(objective),
+            last_share(objective),
         )
         trace.notes += [*plan.warnings(), *([why] if why else [])]
         loop = SteeringLoop(
