@@ -43,7 +43,9 @@ def test_its_card_fits_every_family_and_number_of_channels():
 
 
 def test_it_reads_the_four_relations():
-    for offset, relation in zip(((-0.25, 0), (0.25, 0), (0, -0.25), (0, 0.25)), SYMMETRIC_RELATIONS, strict=True):
+    for offset, relation in zip(
+        ((-0.25, 0), (0.25, 0), (0, -0.25), (0, 0.25)), SYMMETRIC_RELATIONS, strict=True
+    ):
         x, y = offset
         name, probability = read(spots((0.5 + x, 0.5 + y), (0.5 - x, 0.5 - y)))
         assert name == relation and probability > 0.9

@@ -88,7 +88,9 @@ def test_the_default_fits_any_model(node, world):
     assert default == UNIVERSAL == schema.inputs[0].options[0] and BY_HAND in schema.inputs[0].options
     (universal, about) = node("LoadRelationClassifier", classifier_name=default)
     assert "family: any" in about and "recommended" in about
-    assert node.classes["LoadRelationClassifier"].fingerprint_inputs(default) != default  # the file's age is in it
+    assert (
+        node.classes["LoadRelationClassifier"].fingerprint_inputs(default) != default
+    )  # the file's age is in it
     result, log = steered(node, world, classifier=universal, steps=4)
     assert result.isfinite().all() and log.latest.evaluations[0] > 0
     (attention,) = node(
@@ -98,7 +100,10 @@ def test_the_default_fits_any_model(node, world):
     probability, _ = node("ClassifyRelation", attention=attention, classifier=universal)
     named = universal.reading(("down.0.0", "up.1.0"))
     assert probability == node("ClassifyRelation", attention=attention, classifier=named)[0]
-    assert probability != node("ClassifyRelation", attention=attention, classifier=universal.reading(("mid.0",)))[0]
+    assert (
+        probability
+        != node("ClassifyRelation", attention=attention, classifier=universal.reading(("mid.0",)))[0]
+    )
 
 
 def test_two_nodes_with_the_universal_classifier_steer_as_one(node, world):
@@ -117,10 +122,10 @@ def test_two_nodes_with_the_universal_classifier_steer_as_one(node, world):
 
 
 def test_only_if_needed_reads_within_the_classifiers_part_of_the_schedule(node, world):
-    """Eight steps of EmojiWorld's schedule, "simple": the last that begins at half of it or before is step 4."""
+    """Seven steps, "simple", begin at 0, 1/7, 2/7 ...: the last at half of the schedule or before is step 3, at 3/7."""
     (universal, _) = node("LoadRelationClassifier", classifier_name=UNIVERSAL)
-    _, log = steered(node, world, classifier=universal, steer="only if needed", met_at=0.0, steps=8)
-    assert {r.step for t in log.runs[0].traces for r in t.records} == {4}
+    _, log = steered(node, world, classifier=universal, steer="only if needed", met_at=0.0, steps=7)
+    assert {r.step for t in log.runs[0].traces for r in t.records} == {3}
 
 
 def test_a_refused_classifier_names_the_way_out(node, world):

@@ -45,7 +45,11 @@ def deep_flux_pipe(tokenizer, t5_tokenizer):
     ("kind", "size", "read"),
     [
         ("sd_pipe", (64, 96), ("down.2.0", "down.2.1", "up.1.0", "up.1.1", "up.1.2")),
-        ("pipe", None, ("down.0.0", "up.1.0")),  # a level of one attention each way, of which "nearest" is taken
+        (
+            "pipe",
+            None,
+            ("down.0.0", "up.1.0"),
+        ),  # a level of one attention each way, of which "nearest" is taken
         ("xl_pipe", None, None),
         ("flux_pipe", (32, 48), ("double.0",)),
         ("dev_pipe", (32, 48), ("double.0",)),

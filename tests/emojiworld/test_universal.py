@@ -57,7 +57,9 @@ def test_the_command_leaves_a_model_out(recorded, tmp_path, capsys):
     shutil.copytree(recorded, tmp_path / "work")
     out = tmp_path / "without" / "mmdit.safetensors"
     options = ["--work", str(tmp_path / "work"), "--steps", "2", "--batch", "16", "--scenes", "6"]
-    assert main(["emojiworld", "train", "universal", *options, "--leave-out", "mmdit", "--out", str(out)]) == 0
+    assert (
+        main(["emojiworld", "train", "universal", *options, "--leave-out", "mmdit", "--out", str(out)]) == 0
+    )
     card = load_classifier(out).card
     about = json.loads(card.about)
     assert "emojiworld-unet" in about["trained on"] and "emojiworld-mmdit" not in about["trained on"]

@@ -81,7 +81,15 @@ def test_a_reduced_model_of_a_known_family():
 
 
 def test_there_is_a_row_for_every_family_and_each_says_why():
-    known = {*UNET_FAMILIES.values(), *JOINT_FAMILIES.values(), "flux", "sd3", "auraflow", "z-image", "chroma"}
+    known = {
+        *UNET_FAMILIES.values(),
+        *JOINT_FAMILIES.values(),
+        "flux",
+        "sd3",
+        "auraflow",
+        "z-image",
+        "chroma",
+    }
     assert known <= set(RECOMMENDED)
     for row in RECOMMENDED.values():
         assert row.evidence in ("measured", "published", "assumed") and row.why

@@ -72,7 +72,9 @@ def test_mixtures_are_means_of_some_channels():
     assert value.min() >= 1 - 1e-4 and value.max() <= 9.1 + 1e-4
     alone = sum(((value >= v - 1e-4) & (value <= v + 0.1 + 1e-4)).float().mean() for v in (1.0, 5.0, 9.0))
     assert alone > 1 / 3
-    assert torch.allclose(augment.mixed(torch.ones(5, 2, 6, 4, 4), torch.zeros(6).long(), generator()), torch.ones(1))
+    assert torch.allclose(
+        augment.mixed(torch.ones(5, 2, 6, 4, 4), torch.zeros(6).long(), generator()), torch.ones(1)
+    )
 
 
 def test_all_of_them():
