@@ -82,8 +82,8 @@ RECOMMENDED = {
     "flux": Recommendation(
         _LIKE_FLUX,
         "assumed",
-        "the middle of the double blocks (double.6 to double.11), where words and places have met; the single blocks, two thirds of "
-        "the model, are not run",
+        "the middle of the double blocks (double.6 to double.11), where words and places have met; the single blocks, two "
+        "thirds of the model, are not run",
     ),
     "flux2": Recommendation(
         (Part("double", 0.25, 1.0),), "assumed", "as flux; it has few double blocks and many single ones"

@@ -221,7 +221,7 @@ FAMILIES = {
     "aura": ("auraflow", "double.1, single.0"),
     "omnigen2": ("omnigen2", "single.1"),
 }
-"""Each kind's family, and the blocks that are recommended for it: those whose middle lies in the family's part of the depth."""
+"""Each kind's family, and the blocks recommended for it: those whose middle lies in the family's part of the depth."""
 
 
 def test_the_universal_classifier_steers_every_kind(node, world_of):

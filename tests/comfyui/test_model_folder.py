@@ -82,7 +82,7 @@ def test_other_files_are_not_offered(topic, tmp_path):
 
 
 def test_the_default_fits_any_model(node, world):
-    """A fresh loader gives what reads the model at hand, on the layers recommended for it; an old graph's value stays valid."""
+    """A fresh loader gives what reads the model at hand, on layers recommended for it; an old graph's value stays valid."""
     schema = node.classes["LoadRelationClassifier"].GET_SCHEMA()
     default = schema.inputs[0].default
     assert default == UNIVERSAL == schema.inputs[0].options[0] and BY_HAND in schema.inputs[0].options

@@ -20,6 +20,8 @@ SDXL += [f"down.2.{i}.{k}" for i in range(2) for k in range(10)] + [f"mid.0.{k}"
 SDXL += [f"up.0.{i}.{k}" for i in range(3) for k in range(10)]
 SDXL += [f"up.1.{i}.{k}" for i in range(3) for k in range(2)]
 
+EMOJIWORLD = ["down.0.0", "down.1.0", "mid.0", "up.0.0", "up.0.1", "up.1.0", "up.1.1"]
+
 
 def joint(double: int, single: int) -> list[str]:
     return [f"double.{i}" for i in range(double)] + [f"single.{i}" for i in range(single)]
@@ -47,7 +49,7 @@ def model(names: list[str], heads: int = 8) -> list[AttentionLayer]:
         ("qwen-image", joint(60, 0), [f"double.{i}" for i in range(15, 33)]),
         ("auraflow", joint(4, 32), ["double.2", "double.3", *(f"single.{i}" for i in range(8))]),
         ("z-image", joint(0, 30), [f"single.{i}" for i in range(7, 16)]),
-        ("emojiworld-unet", ["down.0.0", "down.1.0", "mid.0", "up.0.0", "up.0.1", "up.1.0", "up.1.1"], ["down.0.0", "up.1.0"]),
+        ("emojiworld-unet", EMOJIWORLD, ["down.0.0", "up.1.0"]),
         ("emojiworld-mmdit", joint(4, 6), ["double.1", "double.2"]),
     ],
 )  # fmt: skip
