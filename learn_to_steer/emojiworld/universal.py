@@ -20,7 +20,7 @@ from . import FAMILIES
 from .fitting import TrainingRun, fit
 from .scenes import recorded_parts
 
-STEPS, BATCH, LEARNING_RATE = 6000, 256, 2e-3
+STEPS, BATCH, LEARNING_RATE = 3000, 256, 2e-3
 """What the shipped classifier was trained with."""
 
 
