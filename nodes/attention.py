@@ -95,7 +95,7 @@ class ClassifyRelation(io.ComfyNode):
             description="Reads the prompt's relations off captured attention.",
             inputs=[
                 ATTENTION.Input("attention", tooltip="From Capture Attention."),
-                CLASSIFIER.Input("classifier", tooltip="From Load Relation Classifier: one made for the model that the attention is from, or none."),
+                CLASSIFIER.Input("classifier", tooltip="From Load Relation Classifier: the universal one, or one made for the model that the attention is from."),
             ],
             outputs=[
                 io.Float.Output("probability", display_name="probability", tooltip="The lowest probability of all relations and pictures; 1 where there is nothing to read."),

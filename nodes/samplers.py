@@ -36,7 +36,7 @@ def _ksampler_inputs() -> list[Any]:
 def _steering_inputs() -> list[Any]:
     return [
         RELATIONS.Input("relations", tooltip="From the Relation Prompt whose conditioning is the positive one."),
-        CLASSIFIER.Input("classifier", optional=True, tooltip='From Load Relation Classifier: one made for this model, or none. The method "attention" goes without.'),
+        CLASSIFIER.Input("classifier", optional=True, tooltip='From Load Relation Classifier: the universal one, or one made for this model. The method "attention" goes without.'),
         OPTIONS.Input("options", optional=True, tooltip='From Steering Options; without it the plan "fast".'),
         io.Combo.Input("steer", options=[ALWAYS, NEEDED], default=ALWAYS, optional=True, tooltip='"only if needed": sample plainly, read the relations off the attention, and sample again with steering only those pictures where one is not met.'),
         io.Float.Input("met_at", default=0.5, min=0.0, max=1.0, step=0.01, optional=True, tooltip='For "only if needed": a relation read with at least this probability counts as met.'),

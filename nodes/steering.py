@@ -79,7 +79,7 @@ class ApplyRelationSteering(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip=MODELS),
                 RELATIONS.Input("relations", tooltip="From Relation Prompt, whose conditioning must be the sampler's positive one, or part of it."),
-                CLASSIFIER.Input("classifier", optional=True, tooltip='From Load Relation Classifier: one made for this model, or none. The method "attention" goes without.'),
+                CLASSIFIER.Input("classifier", optional=True, tooltip='From Load Relation Classifier: the universal one, or one made for this model. The method "attention" goes without.'),
                 OPTIONS.Input("options", optional=True, tooltip='From Steering Options; without it the plan "fast".'),
                 LAYOUT.Input("layout", optional=True, tooltip="From Relation Layout: places of objects by hand, for the methods with attention. Without it they are solved from the relations."),
             ],

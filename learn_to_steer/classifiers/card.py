@@ -26,6 +26,8 @@ class ClassifierCard:
     sigmas: noise levels of `timesteps`, in the same order and unit as `objectives.StepInfo.sigma`, or None.
     family: "sd1" | "sd2" | "sdxl" | "flux" | any other name; "custom" = not known, fits any.
     renormalise, resize: see `MapStack.stacked`; files without `resize` were made with bilinear resizing.
+    last_share: part of a model's own schedule, 0 at pure noise and 1 at the picture, up to which it can be believed, for a
+    classifier of many schedules, which cannot name noise levels; see `steering.schedule`.
     about: free text: trained on what, measured how.
     """
 
@@ -39,6 +41,7 @@ class ClassifierCard:
     family: str = "custom"
     renormalise: Renormalise = "always"
     resize: Resize = "bilinear"
+    last_share: float = 1.0
     about: str = ""
 
     def __post_init__(self) -> None:
@@ -66,6 +69,10 @@ class ClassifierCard:
             raise SteeringError(
                 f"Expected one noise level for each of {len(self.timesteps)} trained steps, got "
                 f"{len(self.sigmas)}; correct the classifier's card."
+            )
+        if not 0 < self.last_share <= 1:
+            raise SteeringError(
+                f"Expected last_share above 0 and up to 1, got {self.last_share}; correct the classifier's card."
             )
         if self.resize not in ("bilinear", "area"):
             raise SteeringError(

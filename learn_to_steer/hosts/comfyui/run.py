@@ -17,14 +17,15 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ...attention import MapStack
+from ...attention import AttentionLayer, MapStack
 from ...errors import SteeringError
 from ...guidance import GuidancePlan, Method
-from ...objectives import Objective, Reading, RelationTarget, StepInfo, lowest_sigma
+from ...objectives import Objective, Reading, RelationTarget, StepInfo, last_share, lowest_sigma
 from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, steered_steps, watch
 from ..guiding import GuidanceTargets
 from ..modules import for_autograd
 from ..protocol import evaluator
+from ..recommended import reading_recommended
 from ..targets import BatchTargets, batch_targets
 from .branch import ConditionalBranch
 from .gradients.kernels import gradients
@@ -66,6 +67,15 @@ class Steering:
     def guides(self) -> bool:
         """Whether attention is guided."""
         return self.method != "gradient"
+
+
+def as_read(
+    objective: Objective, plan: SteeringPlan, family: str, layers: Sequence[AttentionLayer]
+) -> Objective:
+    """The objective on the layers it reads of this model: those of the plan, else its own, else the recommended ones."""
+    if plan.layers is not None:
+        objective = objective.reading(plan.layers)
+    return reading_recommended(objective, family, layers)
 
 
 def targets_of(relations: PromptRelations, objective: Objective, batch: int) -> BatchTargets:
@@ -187,40 +197,42 @@ class SteeringRun:
             self._begins = rehearse(function, model, x, sigmas, seed, options)
             name = getattr(function, "__name__", "")
             self.deferred, self.adaptive = name in DEFERRED, name in ADAPTIVE
+        base = self.guider.inner_model
+        self.located = located_layers(base.diffusion_model)
+        layers = [one.layer for one in self.located]
+        read = as_read(self.steering.objective, self.steering.plan, model_family(base), layers)
+        self.steering = replace(self.steering, objective=read)
         self.wanted = targets_of(self.steering.relations, self.steering.objective, x.shape[0])
         rows = self.steering.rows
         targets = [t if rows is None or i in rows else [] for i, t in enumerate(self.wanted.targets)]
         self.trace = SteeringTrace.of(targets, self.wanted.objects)
         self.record.traces.append(self.trace)
-        model_sampling = self.guider.inner_model.model_sampling
-        shares = [share_of_schedule(model_sampling, s) for s in self.sigmas[:-1]]
-        self.located = located_layers(self.guider.inner_model.diffusion_model)
-        steps, why = self._planned_steps(targets, shares, width=x.shape[-1], height=x.shape[-2])
+        self.shares = [share_of_schedule(base.model_sampling, s) for s in self.sigmas[:-1]]
+        steps, why = self._planned_steps(targets, width=x.shape[-1], height=x.shape[-2])
         warnings = self.steering.plan.warnings() if self.steering.moves else []
         for sentence in (*warnings, *why):
             self.record.note(sentence)
             self.trace.notes.append(sentence)
-        self.loop = SteeringLoop(
-            self.steering.plan, self.trace, steps, compute_dtype(self.guider.inner_model)
-        )
+        self.loop = SteeringLoop(self.steering.plan, self.trace, steps, compute_dtype(base))
 
     def _planned_steps(
-        self, targets: Sequence[Sequence[RelationTarget]], shares: Sequence[float], width: int, height: int
+        self, targets: Sequence[Sequence[RelationTarget]], width: int, height: int
     ) -> tuple[list[int], list[str]]:
         """The steps at which latents are moved, and sentences on why nothing, or not everything, of the plan has a step.
         Makes the guidance of the run ready."""
         steering, model = self.steering, self.guider.inner_model
         steps, why, left = list[int](), list[str](), True
         if steering.moves:
+            read = steering.objective
             steps, sentence = steered_steps(
-                steering.plan, shares, self.sigmas, lowest_sigma(steering.objective)
+                steering.plan, self.shares, self.sigmas, lowest_sigma(read), last_share(read)
             )
             left, why = not steps, [sentence] if sentence else []
         if steering.guides:
             guided = GuidedRun(
                 steering.guidance, steering.relations, self._guidance_targets(len(targets), width / height),
                 steering.objective, model.diffusion_model, self.located, model_family(model), steering.plan.strength,
-                shares, self.sigmas, self.record.note,
+                self.shares, self.sigmas, self.record.note,
             )  # fmt: skip
             left = left and bool(guided.why_not)
             why += [guided.why_not] if guided.why_not else []
@@ -329,7 +341,10 @@ class SteeringRun:
     def _step_to_watch(self) -> int | None:
         """The last step at a noise level that the classifier was trained for, None where there is none; the middle where
         it does not say."""
-        lowest = lowest_sigma(self.steering.objective)
+        objective = self.steering.objective
+        lowest, until = lowest_sigma(objective), last_share(objective)
+        if lowest is None and until < 1:
+            return max((i for i in range(self.total) if self.shares[i] <= until + 1e-4), default=None)
         if lowest is None:
             return self.total // 2
         return max((i for i in range(self.total) if self.sigmas[i] >= lowest * (1 - 1e-3)), default=None)

@@ -29,13 +29,11 @@ from .log import SteeringLog
 from .prompt.owner import joined
 from .read.evaluation import located_layers, model_family
 from .read.located import LocatedLayer
-from .run import Steering, SteeringRun, targets_of
+from .run import Steering, SteeringRun, as_read, targets_of
 
 _KEY = "learn_to_steer"
 
-WAY_OUT = (
-    ', or choose "none: compare centres of attention" in Load Relation Classifier, which fits any model.'
-)
+WAY_OUT = ', or choose "universal" in Load Relation Classifier, which fits every model.'
 """Behind the refusal of a classifier."""
 
 
@@ -46,12 +44,11 @@ def check_fit(model: Any, objective: Objective, plan: SteeringPlan) -> list[Loca
     layers the model does not have; a sentence that says what else could be loaded.
     """
     located = located_layers(model.get_model_object("diffusion_model"))
-    if plan.layers is not None:
-        objective = objective.reading(plan.layers)
-    layers = [one.layer for one in located]
+    layers, family = [one.layer for one in located], model_family(model.model)
+    objective = as_read(objective, plan, family, layers)
     if (learned := learned_part(objective)) is not None:
         try:
-            check_classifier(learned.classifier, layers, model_family(model.model))
+            check_classifier(learned.classifier, layers, family)
         except SteeringError as error:
             raise SteeringError(f"{str(error).removesuffix('.')}{WAY_OUT}") from error
     return located
@@ -75,8 +72,6 @@ def steered_model(model: Any, steering: Steering) -> Any:
             else model
         )
     check_fit(model, objective, plan)
-    if plan.layers is not None:
-        steering = replace(steering, objective=objective.reading(plan.layers))
     return _carrying(model, Chain(_with(before.steerings, steering), (*before.logs, steering.log)))
 
 

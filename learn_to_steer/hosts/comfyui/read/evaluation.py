@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ....attention import AttentionRecorder, MapStack, StopForward
 from ....errors import SteeringError
-from ...families import FLUX_LAYOUT, UNET_FAMILIES
+from ...families import FLUX_LAYOUT, JOINT_FAMILIES, UNET_FAMILIES
 from ...modules import for_autograd
 from ..gradients import checkpointing as comfyui_checkpointing
 from ..gradients.weights import weights_for_autograd
@@ -61,6 +61,14 @@ def model_family(model: Any) -> str:
     if layout.get("image_model") == "flux":
         sizes = tuple(layout.get(k) for k in ("depth", "depth_single_blocks", "num_heads"))
         return "flux" if sizes == FLUX_LAYOUT else "custom"
+    if layout.get("z_image_modulation"):
+        return "z-image"
+    if "context_embedder_config" in layout:
+        return "sd3"
+    if "cond_seq_dim" in layout:
+        return "auraflow"
+    if (family := JOINT_FAMILIES.get(layout.get("image_model"))) is not None:
+        return family
     return UNET_FAMILIES.get(layout.get("context_dim"), "custom")
 
 
