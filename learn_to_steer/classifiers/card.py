@@ -27,6 +27,7 @@ class ClassifierCard:
     family: "sd1" | "sd2" | "sdxl" | "flux" | any other name; "custom" = not known, fits any.
     renormalise, resize: see `MapStack.stacked`; files without `resize` were made with bilinear resizing.
     about: free text: trained on what, measured how.
+    layout: fingerprint of all attentions of the model it was trained on (`attention.layout`), "" where it is not known.
     """
 
     relations: tuple[str, ...]
@@ -40,6 +41,7 @@ class ClassifierCard:
     renormalise: Renormalise = "always"
     resize: Resize = "bilinear"
     about: str = ""
+    layout: str = ""
 
     def __post_init__(self) -> None:
         if len(self.relations) < 2 or len(set(self.relations)) != len(self.relations):

@@ -59,10 +59,8 @@ class Source(Protocol):
     about: dict[str, Any]
     """What the samples are, ready for JSON: two sources with the same have the same samples."""
 
-    def samples(
-        self, numbers: Sequence[int], seed: int, size: tuple[int, int]
-    ) -> list[Sample | LeftOut]:
-        """The samples with these numbers, pictures of this height and width. The same numbers and seed, the same samples."""
+    def samples(self, numbers: Sequence[int], seed: int, size: tuple[int, int]) -> list[Sample | LeftOut]:
+        """The samples with these numbers, pictures of this height and width. Same numbers and seed, same samples."""
 
     def prompt(self, names: tuple[str, str], relation: int, phrasing: int) -> str:
         """The sentence that states the relation of these two."""

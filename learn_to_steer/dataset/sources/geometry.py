@@ -63,9 +63,9 @@ def relation_of(a: Box, b: Box) -> int | None:
     (ax, ay), (bx, by) = centre(a), centre(b)
     dx, dy = ax - bx, ay - by
     if abs(dx) >= CLEAR * abs(dy) and abs(dx) >= (a[2] + b[2]) / 4:
-        wanted = (math.copysign(1, dx), 0)
+        wanted = (int(math.copysign(1, dx)), 0)
     elif abs(dy) >= CLEAR * abs(dx) and abs(dy) >= (a[3] + b[3]) / 4:
-        wanted = (0, math.copysign(1, dy))
+        wanted = (0, int(math.copysign(1, dy)))
     else:
         return None
     return next(i for i, direction in enumerate(DIRECTIONS) if direction.signs == wanted)

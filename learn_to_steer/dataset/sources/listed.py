@@ -18,8 +18,8 @@ from .damage import Damage
 from .geometry import Box
 from .pictures import Unusable, fitted, opened
 
-Locate = Callable[[np.ndarray, tuple[str, str]], "int | None"]
-"""(picture (height, width, 3) uint8, names) -> index of the relation that holds between them, None where it is not clear."""
+Locate = Callable[[np.ndarray, tuple[str, str]], int | None]
+"""(picture (height, width, 3) uint8, names) -> index of the relation that holds between them, None where none does."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,7 @@ class ListedPictures(Worded):
         digest = hashlib.sha256(json.dumps(listed).encode()).hexdigest()
         self.about = {**about, "entries": digest, "judged": locate is not None}
 
-    def samples(
-        self, numbers: Sequence[int], seed: int, size: tuple[int, int]
-    ) -> list[Sample | LeftOut]:
+    def samples(self, numbers: Sequence[int], seed: int, size: tuple[int, int]) -> list[Sample | LeftOut]:
         """See `Source`. The order of the list is fixed; the seed says nothing here."""
         return [self._sample(self.entries[number], size) for number in numbers]
 
@@ -67,8 +65,8 @@ class ListedPictures(Worded):
 
 @dataclass(frozen=True)
 class Parts:
-    """A source in three, and what of it could not be used. sources: "train", "validation", "test"; no picture and no pair of
-    names is in two of them."""
+    """A source in three, and what of it could not be used. sources: "train", "validation", "test"; no picture and no pair
+    of names is in two of them."""
 
     sources: dict[Part, Any]
     damage: Damage

@@ -44,8 +44,8 @@ KINDS: dict[str, frozenset[str]] = {
 
 
 def name_of(value: object) -> str | None:
-    """A name as a prompt can hold it: letters, single spaces, hyphens and apostrophes, in lower case; None for anything else,
-    and for names that contain a word of the relations ("left", "top")."""
+    """A name as a prompt can hold it: letters, single spaces, hyphens and apostrophes, in lower case; None for anything
+    else, and for names that contain a word of the relations ("left", "top")."""
     if not isinstance(value, str):
         return None
     name = " ".join(value.replace("_", " ").split()).lower()

@@ -26,7 +26,7 @@ class PipelineRecorder:
         self, pipe: Any, family: str, steps: int, height: int | None = None, width: int | None = None
     ) -> None:
         self.pipe, self.family, self.steps = pipe, family, steps
-        self._sides = {"height": height, "width": width}
+        self._height, self._width = height, width
         self.size: tuple[int, int] = self._run([]).size
         self.layers: list[AttentionLayer] = attention_layers(denoiser(pipe))
         self.flow = hasattr(pipe, "transformer")
@@ -34,7 +34,9 @@ class PipelineRecorder:
             pipe.vae.to(torch.float32)  # SDXL's autoencoder has no numbers left in half precision
 
     def _run(self, prompts: Sequence[str]) -> Run:
-        return run_of(self.pipe, prompts, self.steps, guidance_scale=1.0, **self._sides)
+        return run_of(
+            self.pipe, prompts, self.steps, guidance_scale=1.0, height=self._height, width=self._width
+        )
 
     def digest(self) -> str:
         """See `hosts.protocol.MapRecorder`."""
