@@ -27,7 +27,7 @@ SOURCES = ("scenes", "own", *LISTS)
 WAYS = ("euler", "fixed-point", "rf", "noising")
 
 SAMPLES = 1000
-"""Samples to train on, a third more to validate and judge by: 66,600 passes at the 50 passes a sample that EmojiWorld takes."""
+"""Samples to train on, a third more to validate and judge by: 66,600 passes at EmojiWorld's 50 passes a sample."""
 
 
 def add_options(parser: argparse.ArgumentParser, required: bool) -> None:
