@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ..errors import SteeringError
@@ -61,7 +62,7 @@ def estimate(loaded: Loaded, job: Job, folder: Path) -> Estimate:
         there = [s for s in found if isinstance(s, Sample)][:1]
     there = (there * count)[:count]
     began = time.perf_counter()
-    latents = recorder.encode(torch.stack([torch.from_numpy(s.picture) for s in there]).numpy())
+    latents = recorder.encode(np.stack([s.picture for s in there]))
     encoding = time.perf_counter() - began
     prompts = [source.prompt(s.names, s.holds, 0) for s in there]
     slope, last = recorder.slope(prompts), job.steps - 1

@@ -1,9 +1,9 @@
 """Which layers to record: an ablation on some tens of samples, before the rest is paid for.
 
 Each layer's maps are averaged over its heads and read by a small symmetric classifier of its own, judged under wrong words
-on pairs of names that it has not seen. Of the layers that cannot be told from the best on so few samples (one standard error),
-the one whose errors follow the words least is taken, the earlier where two are alike; further layers join it where that
-reads better and follows the words no more. An evaluation ends after the last layer that it reads.
+on pairs of names that it has not seen. Of the layers that cannot be told from the best on so few samples (one standard
+error), the one whose errors follow the words least is taken, the earlier where two are alike; further layers join it where
+that reads better and follows the words no more. An evaluation ends after the last layer that it reads.
 """
 
 from __future__ import annotations

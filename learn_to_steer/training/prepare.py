@@ -50,8 +50,8 @@ def record(
     """Record `samples` to train on, and a sixth more each to validate and to judge by, into this folder.
 
     loaded: the model as a `hosts.protocol.MapRecorder`, and the sources of the three parts. layers: names; None =
-    those that a pilot of `pilot` samples chooses, all where pilot is 0. run: who makes the shards, None = this process. watch: see
-    `dataset.workers.Watch`. What it raises ends the recording; called again with the same arguments, it goes on.
+    those that a pilot of `pilot` samples chooses, all where pilot is 0. run: who makes the shards, None = this process.
+    watch: see `dataset.workers.Watch`. What it raises ends the recording; called again with the same arguments, it goes on.
 
     Raises SteeringError as `plan_job`, `estimate` and `record_shards` do.
     """

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import SteeringError
-from ..splits import PARTS, Pair, Part, pair_of, split_pairs
+from ..splits import PARTS, SHARES, Pair, Part, pair_of, split_pairs
 from .base import DIRECTIONS, LeftOut, Sample, Worded
 from .damage import Damage
 from .geometry import Box
@@ -99,14 +99,24 @@ def parts_of(
             f"{len(counts)}; add pictures{left}"
         )
     part_of = split_pairs(counts, seed)
-    of_picture: dict[str, Part] = {}
-    parts: dict[Part, list[Entry]] = {part: [] for part in PARTS}
+    of_picture: dict[str, list[Entry]] = {}
     for entry in _shuffled(kept, seed):
-        part = part_of[pair_of(entry.names)]
-        if of_picture.setdefault(str(entry.file), part) != part:
-            damage.note("a second pair of a picture that is in another part", entry.key)
-            continue
-        parts[part].append(entry)
+        of_picture.setdefault(str(entry.file), []).append(entry)
+    parts: dict[Part, list[Entry]] = {part: [] for part in PARTS}
+    for together in of_picture.values():
+        # A picture with pairs of several parts goes where it is needed most.
+        open_to = [part_of[pair_of(entry.names)] for entry in together]
+        chosen = min(open_to, key=lambda p: len(parts[p]) / SHARES[p])
+        for entry, part in zip(together, open_to, strict=True):
+            if part == chosen:
+                parts[part].append(entry)
+            else:
+                damage.note("a second pair of a picture that is in another part", entry.key)
+    if empty := [part for part in PARTS if not parts[part]]:
+        raise SteeringError(
+            f"Expected pictures for each of {', '.join(PARTS)}, got none for {empty[0]}; add pictures of other "
+            "pairs of names."
+        )
     sources = {
         part: ListedPictures(_in_turns(found), {**about, "part": part}, locate)
         for part, found in parts.items()

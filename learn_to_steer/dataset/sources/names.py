@@ -66,6 +66,6 @@ def alike(a: str, b: str) -> bool:
 
 def _single(name: str) -> str:
     for ending, kept in (("ies", "y"), ("ches", "ch"), ("shes", "sh"), ("xes", "x"), ("s", "")):
-        if name.endswith(ending) and not name.endswith("ss") and len(name) > len(ending) + 2:
+        if name.endswith(ending) and not name.endswith("ss") and len(name) > len(ending) + 1:
             return name.removesuffix(ending) + kept
     return name
