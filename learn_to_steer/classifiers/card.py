@@ -29,6 +29,7 @@ class ClassifierCard:
     last_share: part of a model's own schedule, 0 at pure noise and 1 at the picture, up to which it can be believed, for a
     classifier of many schedules, which cannot name noise levels; see `steering.schedule`.
     about: free text: trained on what, measured how.
+    layout: fingerprint of all attentions of the model it was trained on (`attention.layout`), "" where it is not known.
     """
 
     relations: tuple[str, ...]
@@ -43,6 +44,7 @@ class ClassifierCard:
     resize: Resize = "bilinear"
     last_share: float = 1.0
     about: str = ""
+    layout: str = ""
 
     def __post_init__(self) -> None:
         if len(self.relations) < 2 or len(set(self.relations)) != len(self.relations):

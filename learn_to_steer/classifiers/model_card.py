@@ -64,4 +64,11 @@ def _measured(about: object) -> str:
 
 def _share_read(figures: Mapping[str, float]) -> str:
     text = f"on pairs of objects that it has not seen, {figures['right']:.1%} of relations read under right words, "
-    return text + f"{figures['wrong']:.1%} under wrong ones"
+    text += f"{figures['wrong']:.1%} under wrong ones"
+    if errors := figures.get("errors"):
+        low, high = errors["interval"]
+        text += (
+            f"; {errors['share']:.0%} of the {errors['errors']:,} errors under wrong words are that word (95%: {low:.0%} - "
+            f"{high:.0%}; {errors['blind']:.0%} for a reader blind to words)"
+        )
+    return text
