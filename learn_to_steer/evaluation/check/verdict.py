@@ -1,0 +1,144 @@
+"""What the figures of a check say in plain words: can this model be expected to obey, and how should it be used?
+
+The bounds were set on two trained models (EmojiWorld's UNet and its MMDiT), on the same models with permuted keys, permuted
+values and permuted text tokens, and on random weights. Attention shared by two words: 0.3 to 0.5 trained, 0.83 to 0.99 spoilt.
+Lead of the words in the asked direction, steered: 0.29 to 0.33 trained, under 0.16 spoilt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Answer = Literal["will obey", "may obey", "will not obey", "cannot be read"]
+
+FLAT = 0.93
+"""Attention that two different words share, from which there is no map to speak of."""
+
+ALIKE = 0.75
+"""... and from which the maps do not tell words apart."""
+
+LEAD = 0.1
+"""How far, in sides of the picture, the subject must act from the object for a picture to count."""
+
+MEAN_LEAD = 0.18
+"""The same, of the mean over all pictures."""
+
+MOST = 0.75
+"""Of the pictures: so many must count."""
+
+MANY = 0.5
+"""... and from so many on, if more than before, steering helps."""
+
+SPREAD = (0.8, 1.25)
+"""Spread of the finished latent, steered to plain, in which pictures are as usual."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured over all pictures.
+
+    alike: attention that the two words share (plain). evenness: share of the picture that a map covers. before, after:
+    mean probability of the relation at the first and at the last reading of steering. kept: share of pictures read as right
+    later on, at a pass without moves. acts_plain, acts_steered: share of the pictures in which the words act as asked.
+    lead_plain, lead_steered: how far, in sides of the picture. spread: of the finished latents, steered to plain.
+    seen_plain, seen_steered: share in which a detector finds the relation, None without one.
+    """
+
+    alike: float
+    evenness: float
+    before: float
+    after: float
+    kept: float
+    acts_plain: float
+    acts_steered: float
+    lead_plain: float
+    lead_steered: float
+    spread: float
+    seen_plain: float | None = None
+    seen_steered: float | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """answer: in two words. why: one sentence with the figures it rests on. advice: one sentence on what to use."""
+
+    answer: Answer
+    why: str
+    advice: str
+
+
+def unreadable(reason: str) -> Verdict:
+    """The verdict on a model whose attention cannot be read. reason: a sentence."""
+    return Verdict(
+        "cannot be read",
+        f"This model's attention cannot be read, so nothing can be steered in it: {reason}",
+        "Use it plainly, or steer another model.",
+    )
+
+
+def verdict(figures: Figures) -> Verdict:
+    """The first of these that is true: there are no maps, the maps do not tell words apart, the words do not follow the
+    moves, what was reached is lost again, a detector sees otherwise; else the model will obey."""
+    f = figures
+    plainly = "Use this model plainly (strength 0)"
+    if f.alike >= FLAT:
+        return Verdict(
+            "will not obey",
+            f"Its attention is about the same everywhere and for every word (two different words share {f.alike:.0%} of it), "
+            "as in a model that was never trained; there is nothing to steer by.",
+            f"{plainly}, and check that its weights are whole.",
+        )
+    if f.alike >= ALIKE:
+        return Verdict(
+            "will not obey",
+            f"The maps of two different words are nearly the same (they share {f.alike:.0%}), so what is read at a word's "
+            f"place does not belong to that word, and the probability of {f.after:.2f} that the moves reach says nothing "
+            "about the picture.",
+            f"{plainly}; if it was merged or patched, check its attention and its text encoder.",
+        )
+    helped = f.acts_steered >= MANY and f.acts_steered >= f.acts_plain + 0.25 and f.lead_steered >= LEAD
+    if f.acts_steered < MOST or f.lead_steered < MEAN_LEAD:
+        if helped:
+            return Verdict(
+                "may obey",
+                f"The words act where they were asked to in {f.acts_steered:.0%} of the steered pictures, plain "
+                f"{f.acts_plain:.0%}: it helps, and less than it should.",
+                "Try it with a classifier trained for this model, and look at the sheet before you rely on it.",
+            )
+        return Verdict(
+            "will not obey",
+            f"The classifier is pleased (probability {f.before:.2f} before the moves, {f.after:.2f} after), but the words "
+            f"act where they were asked to in only {f.acts_steered:.0%} of the steered pictures (plain {f.acts_plain:.0%}): "
+            "the moves deceive the classifier and do not place the objects.",
+            f"{plainly}, or train a classifier for it.",
+        )
+    if f.kept < MOST:
+        return Verdict(
+            "may obey",
+            f"The relations are read right after the moves, and later on in only {f.kept:.0%} of the pictures: they slip back.",
+            "Steer for longer (plan custom, end 0.6), or with a classifier trained for this model.",
+        )
+    if f.seen_steered is not None and f.seen_steered < MOST and f.seen_steered < (f.seen_plain or 0.0) + 0.25:
+        return Verdict(
+            "may obey",
+            f"Its attention says that the objects stand as asked, but the detector sees it in only {f.seen_steered:.0%} of "
+            f"the steered pictures (plain {f.seen_plain or 0.0:.0%}).",
+            "Look at the sheet: either the objects are missing, or the detector does not know them.",
+        )
+    seen = f", and the detector agrees ({f.seen_steered:.0%})" if f.seen_steered is not None else ""
+    return Verdict(
+        "will obey",
+        f"Its maps tell words apart (they share {f.alike:.0%}), and after the moves the words act where they were asked to in "
+        f"{f.acts_steered:.0%} of the pictures (plain {f.acts_plain:.0%}){seen}.",
+        _advice(f),
+    )
+
+
+def _advice(f: Figures) -> str:
+    if not SPREAD[0] <= f.spread <= SPREAD[1]:
+        return (
+            f"Use strength 0.5: the moves change the latent's spread to {f.spread:.2f} of the plain one, and pictures may "
+            "suffer."
+        )
+    return "Use the settings below as they are."
