@@ -30,7 +30,9 @@ EMOJIWORLD_PROMPTS = ("a car to the right of a cactus", "a fox above an umbrella
 def add(commands: Commands) -> None:
     """Declare the command."""
     check = command(
-        commands, "check", "draw a few prompts plainly and steered, and say whether this model can be expected to obey"
+        commands,
+        "check",
+        "draw a few prompts plainly and steered, and say whether this model can be expected to obey",
     )
     add = check.add_argument
     add(
@@ -62,7 +64,9 @@ def add(commands: Commands) -> None:
     add("--batch", type=whole(1, 64), help="pictures drawn at once (default: 1; EmojiWorld 4)")
     add("--device", choices=DEVICES, default="auto", help="where to compute")
     add("--dtype", choices=DTYPES, default="auto", help="numbers to compute in")
-    add("--offload", choices=OFFLOADS, default="none", help="keep whole networks or single layers off the GPU")
+    add(
+        "--offload", choices=OFFLOADS, default="none", help="keep whole networks or single layers off the GPU"
+    )
     add("--out", type=Path, default=Path("check"), metavar="FOLDER", help="where the sheet goes")
     check.set_defaults(run=run)
 

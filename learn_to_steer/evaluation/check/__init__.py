@@ -5,4 +5,15 @@ from .sheet import check_sheet
 from .verdict import Figures, Verdict, unreadable, verdict
 from .words import check_lines
 
-__all__ = ["SHARE", "Check", "Figures", "Verdict", "Way", "check", "check_lines", "check_sheet", "unreadable", "verdict"]
+__all__ = [
+    "SHARE",
+    "Check",
+    "Figures",
+    "Verdict",
+    "Way",
+    "check",
+    "check_lines",
+    "check_sheet",
+    "unreadable",
+    "verdict",
+]

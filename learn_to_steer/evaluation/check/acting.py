@@ -28,11 +28,17 @@ def alike(maps: Tensor) -> Tensor:
     return torch.minimum(both[:, 0], both[:, 1]).flatten(1).sum(1)
 
 
-def evenness(maps: Tensor) -> Tensor:
-    """(B,): how much of the picture the maps cover, 1 / (positions * sum of squares), the mean over the objects; 1 is a
-    map that is the same everywhere. maps (B, O, S, S)."""
-    shares = normalised(maps).flatten(2)
-    return (1 / (shares.square().sum(-1) * shares.shape[-1])).mean(1)
+def texture(latents: Tensor) -> Tensor:
+    """(B,): how alike neighbouring places of latents (B, channels, h, w) are, the mean correlation over channels and both
+    directions; near 0 for noise, which is what untrained weights draw."""
+    found = []
+    for one, next_to_it in (
+        (latents[..., 1:], latents[..., :-1]),
+        (latents[..., 1:, :], latents[..., :-1, :]),
+    ):
+        a, b = (x.flatten(2) - x.flatten(2).mean(-1, keepdim=True) for x in (one, next_to_it))
+        found.append((a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1)).clamp(min=1e-12))
+    return torch.stack(found).mean((0, 2))
 
 
 def effect(answer: Tensor, without: Tensor) -> Tensor:

@@ -24,22 +24,24 @@ from ...steering import SteeringPlan
 from ...steering.loop import TAKEN_BACK
 from ..detectors import Detector
 from ..run import Draw, judged
-from .acting import alike, effect, evenness, lead, mean_maps
+from .acting import alike, effect, lead, mean_maps, texture
 from .verdict import LEAD, Figures, Verdict, unreadable, verdict
 
 SHARE = 0.6
-"""Of the model's own schedule: where runs are looked into. The plan "fast" moves before 0.4, the published one before 0.5."""
+"""Of the model's own schedule: where runs are looked into. The plan "fast" moves before 0.4, the published one before
+0.5."""
 
 
 @dataclass
 class Way:
     """One way to draw, over all pictures; lists have one entry a picture.
 
-    pictures (B, height, width, 3) uint8. calls: forward passes of the denoiser, each over a batch. seconds: a picture, of the
-    median batch (the first one of a process is slow). evaluations, gradients: of
-    steering, a picture. moved: the most that the latent can have been displaced, in rms. spread: standard deviation of the
-    finished latents. probability: of the relation at the moment. acts: how far the words act as asked, see `acting.lead`.
-    seen: whether the detector sees the relation, empty without one.
+    pictures (B, height, width, 3) uint8. calls: forward passes of the denoiser, each over a batch. seconds: a picture,
+    of the median batch (the first one of a process is slow). evaluations, gradients: of steering, a picture. moved: how
+    far the latent was moved, all moves added up and what was taken back taken off, in rms. spread: standard deviation
+    of the finished latents; texture: of the same, see `acting.texture`. probability: of the relation at the moment.
+    acts: how far the words act as asked, see `acting.lead`. seen: whether the detector sees the relation, empty without
+    one.
     """
 
     pictures: np.ndarray
@@ -49,6 +51,7 @@ class Way:
     gradients: list[int]
     moved: list[float]
     spread: list[float]
+    texture: list[float]
     probability: list[float] = field(default_factory=list)
     acts: list[float] = field(default_factory=list)
     seen: list[bool] = field(default_factory=list)
@@ -154,18 +157,28 @@ def check(
         if parts and (name == "plain" or reason is None)
     }
     names = [layer.name for layer in probe.layers]
-    read = list(objective.layers) if objective.layers is not None else names
+    wanted_layers = names if objective.layers is None else objective.layers
+    read = [name for name in names if name in wanted_layers]
     height, width = ways["plain"].pictures.shape[1:3]
-    whole = {
+    whole: dict[str, Any] = {
         "family": probe.family, "layers": read, "of_all": len(names), "prompts": [p for p, _ in pictures],
         "seeds": [s for _, s in pictures], "size": (width, height), "memory": watch.peak(), "plain": ways["plain"],
     }  # fmt: skip
     if reason is not None:
         return Check(**whole, steered=None, before=[], after=[], figures=None, verdict=unreadable(reason))
-    readings = [_readings(one.drawn.trace, i) for one, _ in probed["steered"] for i in range(len(one.latents))]
+    readings = [
+        _readings(one.drawn.trace, i) for one, _ in probed["steered"] for i in range(len(one.latents))
+    ]
     before, after = [a for a, _ in readings], [b for _, b in readings]
     figures = _figures(ways["plain"], ways["steered"], looks, before, after)
-    return Check(**whole, steered=ways["steered"], before=before, after=after, figures=figures, verdict=verdict(figures))
+    return Check(
+        **whole,
+        steered=ways["steered"],
+        before=before,
+        after=after,
+        figures=figures,
+        verdict=verdict(figures),
+    )
 
 
 @dataclass(frozen=True)
@@ -173,7 +186,6 @@ class _Seen:
     """Of one batch: (B,) each."""
 
     alike: Tensor
-    evenness: Tensor
     probability: Tensor
     lead: Tensor
 
@@ -184,7 +196,6 @@ def _look(
 ) -> _Seen:  # fmt: skip
     moment = one.moment
     maps = probe.maps(prompts, triplets, moment, objective.layers)
-    means = mean_maps(maps)
     with torch.no_grad():
         reading = objective(maps, [[RelationTarget(0, 1, t.relation.value)] for t in triplets], moment.step)
     answer = probe.predict(prompts, moment)
@@ -199,8 +210,7 @@ def _look(
     ]
     directions = torch.tensor([t.relation.direction for t in triplets])
     return _Seen(
-        alike(means).cpu(),
-        evenness(means).cpu(),
+        alike(mean_maps(maps)).cpu(),
         reading.probability[:, 0].float().cpu(),
         lead(torch.stack(effects, 1), directions).cpu(),
     )
@@ -218,14 +228,13 @@ def _way(
         gradients=[n for trace in traces for n in trace.gradients],
         moved=[_moved(part.drawn.trace, i) for part in parts for i in range(len(part.latents))],
         spread=[float(latent.float().std()) for part in parts for latent in part.latents],
+        texture=[float(x) for part in parts for x in texture(part.latents.float())],
         probability=[float(p) for look in looks for p in look.probability],
         acts=[float(x) for look in looks for x in look.lead],
     )
     if detector is not None:
         found = detector.detect(way.pictures, [d.names for d in draws])
-        way.seen = [
-            bool(judged(d, f)["relations"][0]["holds"]) for d, f in zip(draws, found, strict=True)
-        ]
+        way.seen = [bool(judged(d, f)["relations"][0]["holds"]) for d, f in zip(draws, found, strict=True)]
     return way
 
 
@@ -234,8 +243,10 @@ def _a_picture(parts: Sequence[tuple[Probed, float]]) -> float:
 
 
 def _moved(trace: Any, image: int) -> float:
-    """The most that an image's latent can have been displaced: its moves added up, what was taken back taken off."""
-    steps = {(r.step, r.evaluation): (-r.length if r.note == TAKEN_BACK else r.length) for r in trace.image(image)}
+    """All moves of an image's latent added up, what was taken back taken off."""
+    steps = {
+        (r.step, r.evaluation): (-r.length if r.note == TAKEN_BACK else r.length) for r in trace.image(image)
+    }
     return max(0.0, sum(steps.values()))
 
 
@@ -258,10 +269,9 @@ def _figures(
         return float(np.mean(finite)) if finite else 0.0
 
     shared = [float(x) for look in looks["plain"] for x in look.alike]
-    even = [float(x) for look in looks["plain"] for x in look.evenness]
     return Figures(
+        texture=mean(plain.texture),
         alike=mean(shared),
-        evenness=mean(even),
         before=mean(before),
         after=mean(after),
         kept=share(p >= 0.5 for p in steered.probability),
