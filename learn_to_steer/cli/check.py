@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 
 PLANS = ("fast", "paper")
 
-PROMPTS = ("a dog to the left of a bicycle", "a cat above a chair")
-"""What is drawn where nothing else is asked: everyday things that every large model knows."""
-
 EMOJIWORLD_PROMPTS = ("a car to the right of a cactus", "a fox above an umbrella")
-"""The same of EmojiWorld's own words, pairs that its figures are not made with."""
+"""What is drawn of EmojiWorld's own words, pairs that its figures are not made with."""
 
 
 def add(commands: Commands) -> None:
@@ -101,6 +98,8 @@ def _said(found: Verdict) -> list[str]:
 def _checked(args: argparse.Namespace) -> tuple[list[str], dict[str, Any], Any]:
     """Lines, content of check.json, sheet. Raises UnreadableModel for a kind of model that is not read at all."""
     model = model_folder(args.model)
+    from ..evaluation.check import PROMPTS
+
     prompts = list(dict.fromkeys(args.prompt or (EMOJIWORLD_PROMPTS if model.is_emojiworld else PROMPTS)))
     if model.is_emojiworld:
         from ..evaluation.check.run import relation_of

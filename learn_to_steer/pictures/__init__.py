@@ -1,7 +1,8 @@
 """Pictures of what steering does: heat maps, the report of one prompt, sheets of many. Drawn with Pillow alone."""
 
 from .heat_maps import heat_overlay, object_heats
+from .regions import Region, warmest
 from .report import Panel, report_figure
 from .sheets import comparison_sheet
 
-__all__ = ["Panel", "comparison_sheet", "heat_overlay", "object_heats", "report_figure"]
+__all__ = ["Panel", "Region", "comparison_sheet", "heat_overlay", "object_heats", "report_figure", "warmest"]

@@ -1,11 +1,12 @@
 """Can this checkpoint be expected to obey? A few pictures, plain and steered, and a verdict in plain words."""
 
-from .run import SHARE, Check, Way, check
+from .run import PROMPTS, SHARE, Check, Way, check
 from .sheet import check_sheet
 from .verdict import Figures, Verdict, unreadable, verdict
 from .words import check_lines
 
 __all__ = [
+    "PROMPTS",
     "SHARE",
     "Check",
     "Figures",

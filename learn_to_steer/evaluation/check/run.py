@@ -27,6 +27,9 @@ from ..run import Draw, judged
 from .acting import alike, effect, lead, mean_maps, texture
 from .verdict import LEAD, Figures, Verdict, unreadable, verdict
 
+PROMPTS = ("a dog to the left of a bicycle", "a cat above a chair")
+"""What is drawn where nothing else is asked: everyday things that every large model knows."""
+
 SHARE = 0.6
 """Of the model's own schedule: where runs are looked into. The plan "fast" moves before 0.4, the published one before
 0.5."""
