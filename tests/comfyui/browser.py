@@ -25,7 +25,7 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Page, sync_playwright
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
-NEEDS_DOWNLOAD = ("2-", "3-", "8-", "9-")
+NEEDS_DOWNLOAD = ("2-", "3-", "8-", "9-", "15-")
 PACK = "learn-to-steer"
 READY = "() => !!window.app?.graph && !!window.LiteGraph?.registered_node_types?.LearnToSteer_RelationPrompt"
 UNKNOWN = """() => window.app.graph._nodes
@@ -42,7 +42,12 @@ COVERED = """() => {
     return boxes.flatMap((a, i) => boxes.slice(0, i)
         .filter(b => a.x < b.right && b.x < a.right && a.y < b.low && b.y < a.low).map(b => `${a.name} / ${b.name}`));
 }"""
-SPEAKING = ("LearnToSteer_RelationPrompt", "LearnToSteer_ClassifyRelation", "LearnToSteer_SteeringReport")
+SPEAKING = tuple(
+    f"LearnToSteer_{name}"
+    for name in (
+        "RelationPrompt", "RelationsFromBoxes", "ClassifyRelation", "JudgeByBoxes", "CheckSteering", "SteeringReport",
+    )
+)  # fmt: skip
 PICTURES = "() => window.app.graph._nodes.filter(n => n.imgs?.length).map(n => n.type)"
 SAVED = """() => window.app.graph._nodes.filter(n => n.type == 'SaveImage' && n.imgs?.length)
     .map(n => [n.widgets[0].value, n.imgs.map(i => i.src)])"""

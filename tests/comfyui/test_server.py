@@ -134,7 +134,7 @@ def server(tmp_path_factory):
 def test_the_nodes_are_there(server):
     nodes = server.json("/object_info")
     ours = {name for name, info in nodes.items() if info["category"].startswith("Learn-to-Steer")}
-    assert len(ours) == 11
+    assert len(ours) == 16
     templates = server.json("/workflow_templates").get("learn-to-steer", [])
     assert len(templates) >= 9
     assert server.get("/extensions/learn-to-steer/docs/LearnToSteer_RelationPrompt.md")
@@ -149,13 +149,15 @@ def test_graph(server, path):
     missing = {n["class_type"] for n in graph.values()} - nodes.keys()
     if missing == {"PreviewAny"}:  # younger than the oldest host
         graph = {k: n for k, n in graph.items() if n["class_type"] != "PreviewAny"}
+    elif missing:
+        pytest.skip(f"this host has no {', '.join(sorted(missing))}")
     history = server.queue(graph)
     assert history["status"]["status_str"] == "success", history["status"]["messages"][-1]
     saved = {n["inputs"]["filename_prefix"]: k for k, n in graph.items() if n["class_type"] == "SaveImage"}
     pictures = {prefix: server.pictures(history, key) for prefix, key in saved.items()}
-    for of_one in pictures.values():
+    for prefix, of_one in pictures.items():
         for picture in of_one:
-            assert picture.shape == (128, 128, 3) and picture.std() > 5
+            assert picture.std() > 5 and (prefix == "check" or picture.shape == (128, 128, 3))
     if "plain" in pictures:
         assert any((a != b).any() for a, b in zip(pictures["plain"], pictures["steered"], strict=True))
     if "before" in pictures:  # the strip above the mask is kept, but for what the autoencoder sees around it
@@ -163,8 +165,18 @@ def test_graph(server, path):
         assert np.abs(before[:8] - after[:8]).mean() < 6 < np.abs(before[32:96] - after[32:96]).mean()
     cached = [n for m in history["status"]["messages"] if m[0] == "execution_cached" for n in m[1]["nodes"]]
     shown_again = nodes["LearnToSteer_RelationPrompt"].get("has_intermediate_output")
-    if shown_again or "2" not in cached:  # older hosts say nothing of a result from the cache
-        assert "|" in history["outputs"]["2"]["text"][0]
+    speaks = {
+        "LearnToSteer_RelationPrompt": "|",
+        "LearnToSteer_RelationsFromBoxes": "|",
+        "LearnToSteer_CheckSteering": "Will obey.",
+        "LearnToSteer_JudgeByBoxes": "obeyed\n",
+    }
+    for number, one in graph.items():
+        said = speaks.get(one["class_type"])
+        if said and (
+            shown_again or number not in cached
+        ):  # older hosts say nothing of a result from the cache
+            assert said in history["outputs"][number]["text"][0]
 
 
 @pytest.mark.parametrize("stem", ["1-first-steps-emojiworld", "10-emojiworld-mmdit"])
@@ -254,6 +266,8 @@ def test_the_servers_pictures_show_the_relation_as_the_command_lines_do(server, 
 def test_graph_of_a_large_model_is_whole(server, path):
     """Its weights are not here, so it is not run; but every node, input and link is what the host wants."""
     graph, nodes = json.loads(path.read_text()), server.json("/object_info")
+    if missing := {n["class_type"] for n in graph.values()} - nodes.keys():
+        pytest.skip(f"this host has no {', '.join(sorted(missing))}")
     for number, node in graph.items():
         info = nodes[node["class_type"]]["input"]
         known = {**info["required"], **info.get("optional", {})}

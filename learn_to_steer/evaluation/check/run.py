@@ -282,10 +282,16 @@ def _figures(
         acts_steered=share(x >= LEAD for x in steered.acts),
         lead_plain=mean(plain.acts),
         lead_steered=mean(steered.acts),
+        lead_sure=mean(steered.acts) - _error(steered.acts),
         spread=mean(steered.spread) / max(mean(plain.spread), 1e-12),
         seen_plain=share(plain.seen) if plain.seen else None,
         seen_steered=share(steered.seen) if steered.seen else None,
     )
+
+
+def _error(values: Sequence[float]) -> float:
+    """Standard error of the mean; 0 for a single value."""
+    return float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else 0.0
 
 
 class _Memory:

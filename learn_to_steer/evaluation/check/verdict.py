@@ -17,7 +17,7 @@ NOISE = 0.1
 """Likeness of neighbouring places of a finished latent, under which it is noise: trained models 0.2 and more, random
 weights 0.03 and less."""
 
-ALIKE = 0.75
+ALIKE = 0.7
 """Attention that two different words share, from which the maps hardly tell words apart."""
 
 DOUBTFUL = 0.9
@@ -26,8 +26,8 @@ DOUBTFUL = 0.9
 LEAD = 0.1
 """How far, in sides of the picture, the subject must act from the object for a picture to count."""
 
-MEAN_LEAD = 0.18
-"""The same, of the mean over all pictures."""
+SURE_LEAD = 0.2
+"""The same, of the mean over all pictures less its standard error."""
 
 MOST = 0.75
 """Of the pictures: so many must count."""
@@ -46,9 +46,9 @@ class Figures:
     texture: likeness of neighbouring places of the finished latents (plain), see `acting.texture`. alike: attention
     that the two words share (plain). before, after: mean probability of the relation at the first and at the last
     reading of steering. kept: share of pictures read as right later on, at a pass without moves. acts_plain,
-    acts_steered: share of the pictures in which the words act as asked. lead_plain, lead_steered: how far, in sides of
-    the picture. spread: of the finished latents, steered to plain. seen_plain, seen_steered: share in which a detector
-    finds the relation, None without one.
+    acts_steered: share of the pictures in which the words act as asked. lead_plain, lead_steered: how far, and
+    lead_sure less its standard error, in sides of the picture. spread: of the finished latents, steered to plain.
+    seen_plain, seen_steered: share in which a detector finds the relation, None without one.
     """
 
     texture: float
@@ -60,6 +60,7 @@ class Figures:
     acts_steered: float
     lead_plain: float
     lead_steered: float
+    lead_sure: float
     spread: float
     seen_plain: float | None = None
     seen_steered: float | None = None
@@ -98,8 +99,8 @@ def verdict(figures: Figures) -> Verdict:
             f"{f.after:.2f} says nothing.",
             f"{plainly}, and see that its weights are whole.",
         )
-    follows = f.acts_steered >= MOST and f.lead_steered >= MEAN_LEAD
-    helped = f.acts_steered >= MANY and f.acts_steered >= f.acts_plain + 0.25 and f.lead_steered >= LEAD
+    follows = f.acts_steered >= MOST and f.lead_sure >= SURE_LEAD
+    helped = f.acts_steered >= MANY and f.acts_steered >= f.acts_plain + 0.25 and f.lead_sure >= LEAD
     if not follows and f.alike >= ALIKE:
         return Verdict(
             "will not obey",
