@@ -38,7 +38,7 @@ def test_spoilt_attention_will_not(node, own):
             if "attn2" in name and name.endswith("to_k"):
                 order = torch.randperm(len(module.weight), generator=torch.Generator().manual_seed(0))
                 module.weight.copy_(module.weight[order])
-    _, text, obeys = check(node, own)
+    _, text, obeys = check(node, own, seeds=4)
     assert obeys is False and text.startswith(
         "Will not obey. The maps of two different words are nearly the same"
     )
