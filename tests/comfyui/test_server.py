@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
@@ -413,3 +414,109 @@ def test_a_relation_prompt_runs_alone(server):
     history = server.queue(graph)
     assert history["status"]["status_str"] == "success"
     assert history["outputs"]["2"]["text"] == ["frog | above | car"]
+
+
+BLUEPRINTS = sorted((ROOT / "subgraphs").glob("*.json"))
+
+
+def _flattened(blueprint: dict, nodes: dict) -> dict:
+    """A blueprint's inside as a graph in the host's API format."""
+    (inside,) = blueprint["definitions"]["subgraphs"]
+    links = {link["id"]: link for link in inside["links"]}
+    graph = {}
+    for n in inside["nodes"]:
+        info = nodes[n["type"]]["input"]
+        known = {**info["required"], **info.get("optional", {})}
+        values, inputs = list(n["widgets_values"]), {}
+        linked = {i["name"]: i["link"] for i in n["inputs"]}
+        for name in [
+            *nodes[n["type"]]["input_order"]["required"],
+            *nodes[n["type"]]["input_order"].get("optional", []),
+        ]:
+            kind = known[name][0]
+            if name in linked:
+                if linked[name] is not None:
+                    link = links[linked[name]]
+                    assert nodes[_kind(inside, link["origin_id"])]["output"][link["origin_slot"]] == kind
+                    inputs[name] = [str(link["origin_id"]), link["origin_slot"]]
+            elif isinstance(kind, list) or kind in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"):
+                inputs[name] = values.pop(0)
+                if name in ("seed", "noise_seed"):
+                    assert values.pop(0) == "fixed"
+        assert not values and info["required"].keys() <= inputs.keys(), n["type"]
+        graph[str(n["id"])] = {"class_type": n["type"], "inputs": inputs}
+    return graph
+
+
+def _kind(inside: dict, number: int) -> str:
+    return next(n["type"] for n in inside["nodes"] if n["id"] == number)
+
+
+@pytest.mark.parametrize("path", BLUEPRINTS, ids=lambda p: p.stem)
+def test_a_blueprint_is_listed_and_whole(server, path):
+    blueprint, nodes = json.loads(path.read_text()), server.json("/object_info")
+    try:
+        listed = server.json("/global_subgraphs")
+    except urllib.error.HTTPError:
+        listed = None  # older than blueprints
+    if listed is not None:
+        (entry,) = (e for e in listed.values() if e["name"] == path.stem)
+        assert entry["info"]["node_pack"] == "custom_nodes.learn-to-steer"
+    graph = _flattened(blueprint, nodes)
+    (outer,), (inside,) = blueprint["nodes"], blueprint["definitions"]["subgraphs"]
+    assert outer["type"] == inside["id"] and inside["name"] == path.stem
+    for number, widget in outer["properties"]["proxyWidgets"]:
+        assert widget in graph[number]["inputs"], (number, widget)
+    (prompt,) = (k for k, n in graph.items() if n["class_type"] == "LearnToSteer_RelationPrompt")
+    assert [prompt, "text"] in outer["properties"]["proxyWidgets"]
+    if "EmojiWorld" not in path.stem:
+        return
+    (decode,) = (k for k, n in graph.items() if n["class_type"] == "VAEDecode")
+    graph["90"] = {
+        "class_type": "SaveImage",
+        "inputs": {"images": [decode, 0], "filename_prefix": "blueprint"},
+    }
+    history = server.queue(graph)
+    assert history["status"]["status_str"] == "success", history["status"]["messages"][-1]
+    (picture,) = server.pictures(history, "90")
+    assert picture.shape == (128, 128, 3) and picture.std() > 5
+
+
+def test_the_steered_sampler_runs_only_if_a_detector_says_so(server):
+    """Attention stands for the detector. The steered branch would stop with an error: a plain picture that obeys never
+    asks for it."""
+
+    def graph(seed: int) -> dict:
+        made = _small(steered=False, seed=seed)
+        made["5"]["inputs"] |= {"width": 128, "height": 128}
+        made["7"]["inputs"]["steps"] = 12
+        del made["9"]
+        wrong = "emojiworld-mmdit-symmetric.safetensors"
+        more: dict = {
+            "10": ("LearnToSteer_CaptureAttention",
+                   {"model": ["1", 0], "positive": ["2", 0], "relations": ["2", 1], "latent": ["7", 0],
+                    "noise_level": 0.5, "seed": 0}),
+            "11": ("LearnToSteer_AttentionToMask", {"attention": ["10", 0], "image": ["8", 0]}),
+            "12": ("LearnToSteer_LoadRelationClassifier", {"classifier_name": wrong}),
+            "13": ("LearnToSteer_ApplyRelationSteering", {"model": ["1", 0], "relations": ["2", 1], "classifier": ["12", 0]}),
+            "14": ("KSampler", {**made["7"]["inputs"], "model": ["13", 0]}),
+            "15": ("LearnToSteer_SteerOnlyIfNeeded",
+                   {"plain": ["7", 0], "steered": ["14", 0], "relations": ["2", 1], "bboxes": ["11", 1]}),
+            "16": ("SaveLatent", {"samples": ["15", 0], "filename_prefix": "kept"}),
+        }  # fmt: skip
+        made |= {k: {"class_type": kind, "inputs": inputs} for k, (kind, inputs) in more.items()}
+        return made
+
+    seen = set()
+    for seed in range(4, 16):
+        history = server.queue(graph(seed))
+        status = history["status"]["status_str"]
+        seen.add(status)
+        if status == "success":
+            assert history["outputs"]["15"]["text"] == ["picture 1: obeyed"]
+        else:
+            (message,) = [m[1] for m in history["status"]["messages"] if m[0] == "execution_error"]
+            assert message["node_type"] == "LearnToSteer_ApplyRelationSteering"
+        if len(seen) == 2:
+            break
+    assert seen == {"success", "error"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import unet
+from diffusers import UNet2DConditionModel
 
 from learn_to_steer.cli import main
 from learn_to_steer.evaluation.check import check
@@ -31,9 +31,12 @@ def test_random_weights(request, tmp_path, capsys, kind):
 
 
 def test_a_network_without_attention_to_words(pipe):
-    pipe.unet = unet(
-        down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2, mid_block_type=None
-    )
+    changed = {
+        "down_block_types": ("DownBlock2D",) * 2,
+        "up_block_types": ("UpBlock2D",) * 2,
+        "mid_block_type": None,
+    }
+    pipe.register_modules(unet=UNet2DConditionModel.from_config({**pipe.unet.config, **changed}))
     probe = PipelineProbe(pipe, num_inference_steps=4)
     found = check(probe, CentroidObjective(), SteeringPlan(), ["a dog to the left of a cat"], [0])
     assert found.verdict.answer == "cannot be read" and found.steered is None and found.figures is None
