@@ -32,7 +32,7 @@ class AttentionToMask(io.ComfyNode):
                 ATTENTION.Input("attention", tooltip="From Capture Attention."),
                 io.Image.Input("image", tooltip="The decoded pictures of the same latents; masks and boxes have their size."),
                 io.String.Input("object", default="", optional=True, tooltip="The words of one object of the prompt; empty: every object, one mask each."),
-                io.Float.Input("threshold", default=0.5, min=0.0, max=1.0, step=0.01, optional=True, tooltip="What is as warm as this share of the warmest place belongs to the mask and the box; 0 gives soft masks, and boxes as at 0.5."),
+                io.Float.Input("threshold", default=0.4, min=0.0, max=1.0, step=0.01, optional=True, tooltip="What is as warm as this share of the warmest place belongs to the mask and the box; 0 gives soft masks, and boxes as at 0.5."),
                 io.String.Input("layers", default="", optional=True, tooltip='Names of attention layers, such as "mid.0, up.1.0", separated by commas; empty: the mean of all.'),
             ],
             outputs=[
@@ -71,15 +71,16 @@ class AttentionToMask(io.ComfyNode):
                 region = warmest(heats[k], threshold or 0.5)
                 field = torch.from_numpy(heats[k] / heats[k].max() if heats[k].max() > 0 else heats[k])
                 soft = F.interpolate(field[None, None], (height, width), mode="bilinear")[0, 0].clamp(0, 1)
-                inside = F.interpolate(
-                    torch.from_numpy(region.mask)[None, None].float(), (height, width), mode="nearest"
-                )[0, 0]
-                masks.append(inside if threshold else soft)
-                x0, y0, x1, y1 = region.box
+                part = F.max_pool2d(torch.from_numpy(region.mask)[None, None].float(), 3, 1, 1)
+                near = F.interpolate(part, (height, width), mode="nearest")[0, 0] > 0
+                inside = (soft >= (threshold or 0.5) * soft[near].max()) & near
+                masks.append(inside.float() if threshold else soft)
+                rows, columns = inside.nonzero(as_tuple=True)
+                left, top = int(columns.min()), int(rows.min())
                 of_picture.append(
                     {
-                        "x": round(x0 * width), "y": round(y0 * height), "width": round((x1 - x0) * width),
-                        "height": round((y1 - y0) * height), "label": attention.objects[k], "score": region.share,
+                        "x": left, "y": top, "width": int(columns.max()) + 1 - left,
+                        "height": int(rows.max()) + 1 - top, "label": attention.objects[k], "score": region.share,
                     }
                 )  # fmt: skip
             boxes.append(of_picture)

@@ -31,8 +31,8 @@ class CheckSteering(io.ComfyNode):
             is_output_node=True,
             display_name="Check Steering",
             category=CATEGORY,
-            description="Draws a few prompts plainly and steered, looks into the middle of the runs, and says whether this model can be "
-            "expected to obey.",
+            description="Draws a few prompts plainly and steered, asks the model in the middle of the runs where its words act, and says "
+            "whether it can be expected to obey.",
             inputs=[
                 io.Model.Input("model", tooltip="The model to check."),
                 io.Clip.Input("clip", tooltip="Its text encoder."),

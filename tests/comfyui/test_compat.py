@@ -1,4 +1,4 @@
-"""What differs between hosts: keywords are given where the host knows them, and renamed nodes are replaced in old graphs."""
+"""What differs between hosts: keywords go where they are known, and renamed nodes are replaced in old graphs."""
 
 from __future__ import annotations
 

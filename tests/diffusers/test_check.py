@@ -31,12 +31,11 @@ def test_random_weights(request, tmp_path, capsys, kind):
 
 
 def test_a_network_without_attention_to_words(pipe):
-    changed = {
-        "down_block_types": ("DownBlock2D",) * 2,
-        "up_block_types": ("UpBlock2D",) * 2,
-        "mid_block_type": None,
-    }
-    pipe.register_modules(unet=UNet2DConditionModel.from_config({**pipe.unet.config, **changed}))
+    network = UNet2DConditionModel(
+        sample_size=16, block_out_channels=(16, 32), layers_per_block=1, cross_attention_dim=32, norm_num_groups=4,
+        down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2, mid_block_type="UNetMidBlock2D",
+    )  # fmt: skip
+    pipe.register_modules(unet=network.eval())
     probe = PipelineProbe(pipe, num_inference_steps=4)
     found = check(probe, CentroidObjective(), SteeringPlan(), ["a dog to the left of a cat"], [0])
     assert found.verdict.answer == "cannot be read" and found.steered is None and found.figures is None
