@@ -113,6 +113,8 @@ def _checked(args: argparse.Namespace) -> tuple[list[str], dict[str, Any], Any]:
         classifier = args.classifier.name if args.classifier is not None else "EmojiWorld's own"
     pipe = load_pipeline(model, args.device, args.dtype, args.offload)
 
+    from tqdm import tqdm
+
     from ..classifiers import check_classifier
     from ..evaluation.check import check, check_lines, check_sheet
     from ..hosts.diffusers import PipelineProbe
@@ -136,9 +138,10 @@ def _checked(args: argparse.Namespace) -> tuple[list[str], dict[str, Any], Any]:
 
         detector = EmojiWorldDetector(WEIGHTS)
     seeds = [args.seed + i for i in range(args.seeds)]
-    found = check(
-        probe, objective, plan, prompts, seeds, args.batch or (4 if model.is_emojiworld else 1), detector
-    )
+    batch = args.batch or (4 if model.is_emojiworld else 1)
+    draws = 2 * -(-len(prompts) * args.seeds // batch)
+    with tqdm(total=draws, desc="check", leave=False) as bar:
+        found = check(probe, objective, plan, prompts, seeds, batch, detector, bar.update)
     lines = check_lines(found, classifier, _settings(args, model, plan))
     content = {"model": model.name, "classifier": classifier, "plan": asdict(plan), **found.to_dict()}
     return lines, content, check_sheet(found, f"{model.name}: {found.verdict.answer}")

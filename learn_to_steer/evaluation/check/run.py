@@ -5,6 +5,7 @@ The moment that is looked into lies behind the plan's moves, so that whatever ho
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 import time
@@ -81,8 +82,10 @@ class Check:
     verdict: Verdict
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the pictures, ready for JSON."""
+        """Everything but the pictures, ready for JSON; None for what was not read."""
         content = asdict(self)
+        for name in ("before", "after"):
+            content[name] = [p if math.isfinite(p) else None for p in content[name]]
         for way in ("plain", "steered"):
             if content[way] is not None:
                 del content[way]["pictures"]
@@ -119,7 +122,7 @@ def check(
     seeds: Sequence[int],
     batch: int = 4,
     detector: Detector | None = None,
-    progress: Callable[[], None] | None = None,
+    progress: Callable[[], object] | None = None,
 ) -> Check:
     """Every prompt with every seed, plainly and steered.
 
