@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from comfy_api.latest import io, ui
+from PIL import Image
 
 from ..learn_to_steer.errors import SteeringError
-from ..learn_to_steer.evaluation.boxes import composed, frames_of, judged_boxes, relations_of_boxes
-from ..learn_to_steer.pictures import object_heats, warmest
+from ..learn_to_steer.evaluation.boxes import composed, corners, frames_of, judged_boxes, relations_of_boxes
+from ..learn_to_steer.pictures import object_heats, verdict_pictures, warmest
 from .compat import BOXES, aliases, boxes_input
+from .pictures import pictures_of, to_images
 from .prompt import RelationPrompt
 from .types import ATTENTION, CATEGORY, RELATIONS, SPEAKS
 
@@ -145,20 +148,33 @@ class JudgeByBoxes(io.ComfyNode):
             inputs=[
                 RELATIONS.Input("relations", tooltip="From the Relation Prompt of the pictures."),
                 boxes_input("bboxes", tooltip="What a detector found in the pictures, with labels: the host's RT-DETR node, which knows 80 everyday things, or Attention to Mask."),
+                io.Image.Input("image", optional=True, tooltip="The pictures, to show the boxes on; without them the boxes are shown on grey."),
             ],
             outputs=[
                 io.Boolean.Output("obeyed", display_name="obeyed", tooltip="Whether every relation holds in every picture."),
                 io.String.Output("text", display_name="text", tooltip="Obeyed or not, and in each picture why."),
+                io.Image.Output("shown", display_name="IMAGE", tooltip="Each picture with the boxes and the verdict below it: what an app can show."),
             ],
         )  # fmt: skip
 
     @classmethod
-    def execute(cls, relations: Any, bboxes: Any) -> io.NodeOutput:
-        verdicts = judged_boxes(relations.text, relations.triplets, frames_of(bboxes, len(frames_of(bboxes))))
+    def execute(cls, relations: Any, bboxes: Any, image: torch.Tensor | None = None) -> io.NodeOutput:
+        frames = frames_of(bboxes, image.shape[0] if image is not None else len(frames_of(bboxes)))
+        frames = frames or [[]]
+        verdicts = judged_boxes(relations.text, relations.triplets, frames)
         obeyed = all(v.obeyed for v in verdicts)
         lines = [f"picture {i + 1}: {v.words}" for i, v in enumerate(verdicts)]
         text = "\n".join(["obeyed" if obeyed else "not obeyed", *lines])
-        return io.NodeOutput(obeyed, text, ui=ui.PreviewText(text))
+        found = [[(str(b.get("label", "")), corners(b)) for b in frame] for frame in frames]
+        pictures = pictures_of(image) if image is not None else _grey(found)
+        shown = verdict_pictures(pictures, found, [(v.obeyed, v.words) for v in verdicts])
+        return io.NodeOutput(obeyed, text, to_images(shown), ui=ui.PreviewText(text))
+
+
+def _grey(found: Sequence[Sequence[Any]]) -> list[Image.Image]:
+    """An empty picture for each list of boxes, as large as the farthest box."""
+    far = [[max([64, *(round(box[k]) for frame in found for _, box in frame)]) for k in (2, 3)]] * len(found)
+    return [Image.new("RGB", (width, height), "#9ca3af") for width, height in far]
 
 
 class SteerOnlyIfNeeded(io.ComfyNode):

@@ -39,7 +39,7 @@ def frames_of(boxes: Any, pictures: int | None = None) -> list[list[GraphBox]]:
         )
     frames = [list(frame) for frame in boxes]
     for box in (box for frame in frames for box in frame):
-        _corners(box)
+        corners(box)
     if pictures is not None:
         frames = (frames + [[] for _ in range(pictures)])[:pictures]
     return frames
@@ -60,10 +60,10 @@ def relations_of_boxes(boxes: Sequence[GraphBox], names: Sequence[str] = ()) -> 
             "order of the boxes."
         )
     found: dict[tuple[int, int], str] = {}
-    corners = [_corners(box) for box in boxes]
+    places = [corners(box) for box in boxes]
     for i in range(len(boxes)):
         for k in range(i + 1, len(boxes)):
-            (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = corners[i], corners[k]
+            (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = places[i], places[k]
             offset = (ax0 + ax1) / 2 - (bx0 + bx1) / 2, (ay0 + ay1) / 2 - (by0 + by1) / 2
             dx, dy = geneval.direction(offset, (ax1 - ax0 + bx1 - bx0, ay1 - ay0 + by1 - by0))
             clear = (dx, 0.0) if abs(dx) >= abs(dy) else (0.0, dy)
@@ -136,10 +136,11 @@ def _judged(asked: Sequence[Asked], found: Sequence[Detection]) -> Obeyed:
 
 def _detection(box: GraphBox) -> Detection:
     score = number(box.get("score"))
-    return Detection(str(box.get("label") or ""), _corners(box), 1.0 if score is None else score)
+    return Detection(str(box.get("label") or ""), corners(box), 1.0 if score is None else score)
 
 
-def _corners(box: Any) -> PixelBox:
+def corners(box: Any) -> PixelBox:
+    """A graph's box as (x0, y0, x1, y1). Raises SteeringError for what is no box."""
     values = [number(box.get(k)) for k in ("x", "y", "width", "height")] if isinstance(box, dict) else [None]
     x, y, width, height = values if len(values) == 4 else (None,) * 4
     if x is None or y is None or width is None or height is None or width < 0 or height < 0:

@@ -109,6 +109,10 @@ def main() -> int:
         for file in sorted(WORKFLOWS.glob("*.json")):
             complaints.clear()
             open_template(page, file.stem)
+            if json.loads(file.read_text())["extra"].get("linearMode"):
+                page.screenshot(path=arguments.out / f"{file.stem}-app.png")
+                page.evaluate("() => window.app.extensionManager.command.execute('Comfy.ToggleLinear')")
+                page.wait_for_timeout(2000)
             unknown = page.evaluate(UNKNOWN)
             page.evaluate(FIT)
             page.wait_for_timeout(1500)
@@ -200,11 +204,15 @@ def open_template(page: Page, name: str) -> None:
     """Click the graph's card in the template browser."""
     page.keyboard.press("Escape")
     page.evaluate("() => window.app.extensionManager.command.execute('Comfy.BrowseTemplates')")
-    dialog = page.get_by_role("dialog")
+    dialog = page.get_by_role("dialog").first
     dialog.get_by_text(PACK, exact=True).first.click()
     dialog.get_by_text(name).first.click()
+    page.wait_for_timeout(6000)
+    tour = page.get_by_test_id("coach-landing")  # what a first app is greeted with
+    if tour.count():
+        tour.get_by_text("Skip").click()
     dialog.wait_for(state="hidden")
-    page.wait_for_timeout(3000)
+    page.wait_for_timeout(1000)
 
 
 def run(page: Page, patience: float) -> dict[str, Any]:

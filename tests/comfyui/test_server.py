@@ -158,7 +158,7 @@ def test_graph(server, path):
     pictures = {prefix: server.pictures(history, key) for prefix, key in saved.items()}
     for prefix, of_one in pictures.items():
         for picture in of_one:
-            assert picture.std() > 5 and (prefix == "check" or picture.shape == (128, 128, 3))
+            assert picture.std() > 5 and (prefix in ("check", "verdict") or picture.shape == (128, 128, 3))
     if "plain" in pictures:
         assert any((a != b).any() for a, b in zip(pictures["plain"], pictures["steered"], strict=True))
     if "before" in pictures:  # the strip above the mask is kept, but for what the autoencoder sees around it
