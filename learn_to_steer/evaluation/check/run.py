@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ...errors import SteeringError
-from ...hosts.protocol import Probe, Probed
+from ...hosts.probing import Probe, Probed
 from ...language import RelationTriplet, read_prompt
 from ...objectives import Objective, RelationTarget
 from ...steering import SteeringPlan

@@ -1,4 +1,4 @@
-"""A MODEL with its CLIP and VAE as a check asks it: `hosts.protocol.Probe`.
+"""A MODEL with its CLIP and VAE as a check asks it: `hosts.probing.Probe`.
 
 Everything goes through the host's own sampling, so models are loaded, conditionings prepared and hooks registered as ever.
 """
@@ -21,7 +21,8 @@ from ...language import RelationTriplet
 from ...objectives import Objective, StepInfo
 from ...steering import SteeringPlan, SteeringTrace
 from ..modules import for_autograd
-from ..protocol import Drawn, Moment, Probed
+from ..probing import Moment, Probed
+from ..protocol import Drawn
 from .branch import ConditionalBranch
 from .log import SteeringLog, merged
 from .prompt.owner import owned, placed, places
@@ -34,7 +35,7 @@ _KEY = "learn_to_steer_probe"
 
 
 class GraphProbe:
-    """See `hosts.protocol.Probe`. A batch is of one prompt: give `evaluation.check` batches of one prompt's seeds.
+    """See `hosts.probing.Probe`. A batch is of one prompt: give `evaluation.check` batches of one prompt's seeds.
 
     latent: the host's dict with one empty latent, for the size. negative: what pictures should not show.
     """
@@ -51,12 +52,12 @@ class GraphProbe:
 
     @property
     def family(self) -> str:
-        """See `hosts.protocol.Probe`."""
+        """See `hosts.probing.Probe`."""
         return model_family(self.model.model)
 
     @property
     def layers(self) -> list[AttentionLayer]:
-        """See `hosts.protocol.Probe`; none of a model that cannot be read."""
+        """See `hosts.probing.Probe`; none of a model that cannot be read."""
         try:
             located = located_layers(self.model.get_model_object("diffusion_model"))
         except UnreadableModel:
@@ -71,7 +72,7 @@ class GraphProbe:
         plan: SteeringPlan,
         share: float,
     ) -> Probed:
-        """See `hosts.protocol.Probe`. Raises SteeringError for a run of a single step."""
+        """See `hosts.probing.Probe`. Raises SteeringError for a run of a single step."""
         positive, relations = self._prompt(prompts)
         log, model = SteeringLog(), self.model
         if objective is not None:
@@ -111,7 +112,7 @@ class GraphProbe:
         self, prompts: Sequence[str], triplets: Sequence[RelationTriplet], moment: Moment,
         layers: tuple[str, ...] | None,
     ) -> MapStack:  # fmt: skip
-        """See `hosts.protocol.Probe`."""
+        """See `hosts.probing.Probe`."""
         located = located_layers(self.model.get_model_object("diffusion_model"))
         positive, relations = self._prompt(prompts)
         if not relations.triplets:
@@ -139,7 +140,7 @@ class GraphProbe:
         return maps
 
     def predict(self, prompts: Sequence[str], moment: Moment) -> Tensor:
-        """See `hosts.protocol.Probe`: the denoised latents."""
+        """See `hosts.probing.Probe`: the denoised latents."""
         positive, _ = self._prompt(prompts)
 
         def ask(guider: Any, x: Tensor, sigma: Tensor, given: dict[str, Any]) -> Tensor:

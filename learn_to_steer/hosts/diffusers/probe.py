@@ -1,4 +1,4 @@
-"""A pipeline as a check asks it: `hosts.protocol.Probe`."""
+"""A pipeline as a check asks it: `hosts.probing.Probe`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from ...errors import SteeringError
 from ...language import RelationTriplet
 from ...objectives import Objective, StepInfo
 from ...steering import SteeringPlan
-from ..protocol import Drawn, Moment, Probed
+from ..probing import Moment, Probed
+from ..protocol import Drawn
 from .generate import generate
 from .pipelines import run_of, token_positions
 from .run import Run
@@ -22,7 +23,7 @@ from .schedule import Schedule
 
 
 class PipelineProbe:
-    """See `hosts.protocol.Probe`. family: the model's, where its layout does not tell. call: steps, guidance and size, as
+    """See `hosts.probing.Probe`. family: the model's, where its layout does not tell. call: steps, guidance and size, as
     `generate` takes them."""
 
     def __init__(self, pipe: Any, family: str | None = None, **call: Any) -> None:
@@ -31,12 +32,12 @@ class PipelineProbe:
 
     @property
     def family(self) -> str:
-        """See `hosts.protocol.Probe`."""
+        """See `hosts.probing.Probe`."""
         return self._family or self._bare.family
 
     @property
     def layers(self) -> list[AttentionLayer]:
-        """See `hosts.protocol.Probe`."""
+        """See `hosts.probing.Probe`."""
         return self._bare.layers
 
     def draw(
@@ -47,7 +48,7 @@ class PipelineProbe:
         plan: SteeringPlan,
         share: float,
     ) -> Probed:
-        """See `hosts.protocol.Probe`. Raises SteeringError for a run of a single step, and as `generate` does."""
+        """See `hosts.probing.Probe`. Raises SteeringError for a run of a single step, and as `generate` does."""
         turn = _turn_at(self._bare.schedule(), share)
         kept: list[Tensor] = []
 
@@ -68,7 +69,7 @@ class PipelineProbe:
         self, prompts: Sequence[str], triplets: Sequence[RelationTriplet], moment: Moment,
         layers: tuple[str, ...] | None,
     ) -> MapStack:  # fmt: skip
-        """See `hosts.protocol.Probe`."""
+        """See `hosts.probing.Probe`."""
         run, schedule, latents = self._at(prompts, moment)
         positions = [
             [token_positions(run, i, span) for span in (t.subject_noun, t.object_noun)]
@@ -81,7 +82,7 @@ class PipelineProbe:
             return branch.record_at(latents, times, range(len(prompts)), weights, layers)
 
     def predict(self, prompts: Sequence[str], moment: Moment) -> Tensor:
-        """See `hosts.protocol.Probe`."""
+        """See `hosts.probing.Probe`."""
         run, schedule, latents = self._at(prompts, moment)
         branch = run.branch(run.encoded(), schedule, self.family)
         with torch.no_grad(), branch.evaluations():
