@@ -68,12 +68,15 @@ def test_drawn_boxes_are_relations(node, world):
 
 
 def test_judge_by_boxes(node, world):
-    obeyed, text = node("JudgeByBoxes", relations=world.relations, bboxes=[DOG_RIGHT])
-    assert obeyed is True and text == "obeyed\npicture 1: obeyed"
-    obeyed, text = node(
-        "JudgeByBoxes", relations=world.relations, bboxes=[DOG_RIGHT, DOG_LEFT, DOG_RIGHT[:1]]
-    )
+    obeyed, text, shown = node("JudgeByBoxes", relations=world.relations, bboxes=[DOG_RIGHT])
+    assert obeyed is True and text == "obeyed\npicture 1: obeyed" and shown.shape[0] == 1
+    three, image = [DOG_RIGHT, DOG_LEFT, DOG_RIGHT[:1]], torch.ones(3, 128, 128, 3)
+    obeyed, text, shown = node("JudgeByBoxes", relations=world.relations, bboxes=three, image=image)
     assert obeyed is False
+    # 128 pixels are shown as 512: the box of RIGHT begins at 84 * 4, in the colour of the verdict
+    assert shown.shape[0] == 3 and shown.shape[2] == 512
+    assert [int(shown[i, 4 * 60, 4 * 84].argmax()) for i in (0, 1)] == [1, 0]  # green, red
+    assert shown[0, 4 * 10, 4 * 10].min() == 1 and shown[0, 516:].min() < 0.5  # white, and words below
     assert text.splitlines() == [
         "not obeyed",
         "picture 1: obeyed",
