@@ -12,7 +12,7 @@ from PIL import Image
 from ..learn_to_steer.errors import SteeringError
 from ..learn_to_steer.hosts.comfyui.capture import capture, classify
 from ..learn_to_steer.pictures import heat_overlay, object_heats
-from .compat import aliases
+from .compat import ADVANCED, aliases
 from .pictures import pictures_of, to_images
 from .types import ATTENTION, CATEGORY, CLASSIFIER, MODELS, RELATIONS, SPEAKS
 
@@ -60,7 +60,7 @@ class AttentionHeatmaps(io.ComfyNode):
             inputs=[
                 ATTENTION.Input("attention", tooltip="From Capture Attention."),
                 io.Image.Input("image", tooltip="The decoded pictures of the same latents."),
-                io.String.Input("layers", default="", optional=True, tooltip='Names of attention layers, such as "mid.0, up.1.0", separated by commas; empty: the mean of all.'),
+                io.String.Input("layers", default="", optional=True, tooltip='Names of attention layers, such as "mid.0, up.1.0", separated by commas; empty: the mean of all.', **ADVANCED),
             ],
             outputs=[
                 io.Image.Output("overlays", display_name="IMAGE", tooltip="Object by object for the first picture, then for the next."),

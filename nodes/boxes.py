@@ -13,7 +13,7 @@ from PIL import Image
 from ..learn_to_steer.errors import SteeringError
 from ..learn_to_steer.evaluation.boxes import composed, corners, frames_of, judged_boxes, relations_of_boxes
 from ..learn_to_steer.pictures import object_heats, verdict_pictures, warmest
-from .compat import BOXES, aliases, boxes_input
+from .compat import ADVANCED, BOXES, aliases, boxes_input
 from .pictures import pictures_of, to_images
 from .prompt import RelationPrompt
 from .types import ATTENTION, CATEGORY, RELATIONS, SPEAKS
@@ -36,7 +36,7 @@ class AttentionToMask(io.ComfyNode):
                 io.Image.Input("image", tooltip="The decoded pictures of the same latents; masks and boxes have their size."),
                 io.String.Input("object", default="", optional=True, tooltip="The words of one object of the prompt; empty: every object, one mask each."),
                 io.Float.Input("threshold", default=0.4, min=0.0, max=1.0, step=0.01, optional=True, tooltip="What is as warm as this share of the warmest place belongs to the mask and the box; 0 gives soft masks, and boxes as at 0.5."),
-                io.String.Input("layers", default="", optional=True, tooltip='Names of attention layers, such as "mid.0, up.1.0", separated by commas; empty: the mean of all.'),
+                io.String.Input("layers", default="", optional=True, tooltip='Names of attention layers, such as "mid.0, up.1.0", separated by commas; empty: the mean of all.', **ADVANCED),
             ],
             outputs=[
                 io.Mask.Output("masks", display_name="MASK", tooltip="Object by object for the first picture, then for the next."),
