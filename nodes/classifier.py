@@ -13,6 +13,7 @@ from comfy_api.latest import io
 from ..learn_to_steer.classifiers import UNIVERSAL, load_classifier, shipped_classifier, shipped_folder
 from ..learn_to_steer.errors import SteeringError
 from ..learn_to_steer.objectives import CentroidObjective, LearnedObjective
+from .compat import aliases
 from .types import CATEGORY, CLASSIFIER
 
 FOLDER = "relation_classifiers"
@@ -76,6 +77,7 @@ class LoadRelationClassifier(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LearnToSteer_LoadRelationClassifier",
+            **aliases("learn to steer", "classifier", "left right"),
             display_name="Load Relation Classifier",
             category=CATEGORY,
             description="Loads what reads relations out of a model's attention. The universal one reads every model; any other "

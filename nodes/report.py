@@ -13,6 +13,7 @@ from ..learn_to_steer.hosts.comfyui.execution import executing
 from ..learn_to_steer.hosts.comfyui.graph import Graph
 from ..learn_to_steer.hosts.comfyui.report import in_words, layouts_of, plots_of
 from ..learn_to_steer.pictures import Panel, fitted, layout_picture, report_figure
+from .compat import aliases
 from .pictures import pictures_of, to_images
 from .types import CATEGORY, SPEAKS, TRACE
 
@@ -26,6 +27,7 @@ class SteeringReport(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LearnToSteer_SteeringReport",
+            **aliases("trace", "what happened", "left right"),
             **SPEAKS,
             is_output_node=True,
             display_name="Steering Report",

@@ -16,6 +16,7 @@ from ..learn_to_steer.hosts.comfyui.choice import steering_of
 from ..learn_to_steer.hosts.comfyui.log import SteeringLog
 from ..learn_to_steer.hosts.comfyui.run import why_not_owned
 from ..learn_to_steer.hosts.comfyui.steer import steered_model, steers
+from .compat import aliases
 from .types import CATEGORY, CLASSIFIER, LAYOUT, MODELS, OPTIONS, RELATIONS, TRACE
 
 ALWAYS, NEEDED = "always", "only if needed"
@@ -83,6 +84,7 @@ class SteeringKSampler(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LearnToSteer_SteeringKSampler",
+            **aliases("left right", "regional", "layout", "attend and excite", "learn to steer", "sampler"),
             display_name="Steering KSampler",
             category=CATEGORY,
             description="The KSampler, steered towards the relations of the prompt. Without a relation, or at strength 0, it gives "
@@ -127,6 +129,7 @@ class SteeringKSamplerAdvanced(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LearnToSteer_SteeringKSamplerAdvanced",
+            **aliases("left right", "regional", "layout", "attend and excite", "learn to steer", "sampler"),
             display_name="Steering KSampler (Advanced)",
             category=CATEGORY,
             description="The advanced KSampler, steered towards the relations of the prompt. The plan's start and end are shares "

@@ -12,6 +12,7 @@ from ..learn_to_steer.hosts.comfyui.choice import Choice, steering_of
 from ..learn_to_steer.hosts.comfyui.log import SteeringLog
 from ..learn_to_steer.hosts.comfyui.steer import steered_model
 from ..learn_to_steer.steering import SteeringPlan
+from .compat import aliases
 from .types import ADVANCED, CATEGORY, CLASSIFIER, LAYOUT, MODELS, OPTIONS, RELATIONS, TRACE
 
 
@@ -22,6 +23,7 @@ class SteeringOptions(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LearnToSteer_SteeringOptions",
+            **aliases("steering plan", "strength", "layout"),
             display_name="Steering Options",
             category=CATEGORY,
             description='When, how often and how far to steer. Without this node the plan "fast" is used. "plan" and "strength" '
@@ -72,6 +74,7 @@ class ApplyRelationSteering(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LearnToSteer_ApplyRelationSteering",
+            **aliases("left right", "regional", "layout", "attend and excite", "learn to steer", "position"),
             display_name="Apply Relation Steering",
             category=CATEGORY,
             description="A model that steers itself towards the prompt's relations in whatever sampler node it is used. Without a "

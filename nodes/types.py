@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import Any
-
 from comfy_api.latest import io
 
+from .compat import ADVANCED, SPEAKS
+
+__all__ = [
+    "ADVANCED", "ATTENTION", "CATEGORY", "CLASSIFIER", "MODELS", "OPTIONS", "RELATIONS", "SPEAKS", "TRACE",
+]  # fmt: skip
+
 CATEGORY = "Learn-to-Steer"
-
-SPEAKS: dict[str, Any] = (
-    {"has_intermediate_output": True} if "has_intermediate_output" in io.Schema.__dataclass_fields__ else {}
-)
-"""Keywords of a schema whose node shows a text: where the host can (0.8 cannot, 0.33 can), it shows it again when the node's
-result is taken from the cache, as after opening another graph."""
-
-ADVANCED: dict[str, Any] = (
-    {"advanced": True} if "advanced" in inspect.signature(io.Int.Input.__init__).parameters else {}
-)
-"""Keywords of a widget that does nothing most of the time: where the host can (0.33), it is folded away."""
 
 MODELS = (
     "Stable Diffusion (1.x, 2.x, XL, 3), Flux, Flux.2, Chroma, Qwen-Image, Z-Image, Lumina 2, AuraFlow, OmniGen2 or "

@@ -3,11 +3,14 @@
 from .heat_maps import heat_overlay, object_heats
 from .layout import layout_picture
 from .leakage import groups_of, leakage_plot
+from .regions import Region, warmest
 from .report import Panel, fitted, report_figure
 from .sheets import comparison_sheet
+from .verdicts import verdict_pictures
 
 __all__ = [
     "Panel",
+    "Region",
     "comparison_sheet",
     "fitted",
     "groups_of",
@@ -16,4 +19,6 @@ __all__ = [
     "leakage_plot",
     "object_heats",
     "report_figure",
+    "verdict_pictures",
+    "warmest",
 ]

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ....attention import AttentionRecorder, MapStack, StopForward
-from ....errors import SteeringError
+from ....errors import UnreadableModel
 from ...families import FLUX_LAYOUT, JOINT_FAMILIES, UNET_FAMILIES
 from ...modules import for_autograd
 from ..gradients import checkpointing as comfyui_checkpointing
@@ -35,7 +35,7 @@ _KEY = "learn_to_steer_reading"
 def located_layers(network: Any) -> list[LocatedLayer]:
     """The attentions of a host model (its `diffusion_model`) that can be read, in execution order.
 
-    Raises SteeringError for a model that is neither a UNet nor one of the transformers of `layouts.py`.
+    Raises UnreadableModel for a model that is neither a UNet nor one of the transformers of `layouts.py`.
     """
     return reader_of(network).located_layers(network)
 
@@ -45,7 +45,7 @@ def reader_of(network: Any) -> Any:
     for reader in (comfyui_unet, comfyui_mmdit):
         if is_a(network, reader.NETWORKS):
             return reader
-    raise SteeringError(
+    raise UnreadableModel(
         "Expected a UNet (Stable Diffusion 1.x, 2.x, XL) or a transformer with joint attention (Stable Diffusion 3, Flux, "
         f"Flux.2, Chroma, Qwen-Image, Z-Image, Lumina 2, AuraFlow, OmniGen2), got {type(network).__name__}; models of this "
         "kind cannot be steered by these nodes, give the sampler the plain model."
