@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from .reader import RelationReader
 
@@ -62,7 +63,7 @@ def _measured(about: object) -> str:
     return _share_read(figures)
 
 
-def _share_read(figures: Mapping[str, float]) -> str:
+def _share_read(figures: Mapping[str, Any]) -> str:
     text = f"on pairs of objects that it has not seen, {figures['right']:.1%} of relations read under right words, "
     text += f"{figures['wrong']:.1%} under wrong ones"
     if errors := figures.get("errors"):

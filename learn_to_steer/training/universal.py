@@ -19,7 +19,6 @@ from ..attention import MapStack, normalised, resized
 from ..classifiers import SYMMETRIC_RELATIONS, ClassifierCard, SymmetricConfig, SymmetricRelationClassifier
 from ..dataset import RecordedMaps
 from .augment import augmented, mixed, scaled
-from .leakage import logits_of
 from .synthetic import synthetic_pairs
 
 MAP_SIZE = 8
@@ -89,12 +88,15 @@ def universal_loss(
     return F.cross_entropy(classifier(pairs, torch.zeros(len(pairs), dtype=torch.long)), relation)
 
 
+@torch.no_grad()
 def share_read(
     classifier: SymmetricRelationClassifier, recorded: RecordedMaps, layers: Sequence[str] | None
 ) -> float:
     """Share of recorded samples whose relation it reads off the mean map of these layers, unchanged."""
     stack: MapStack = recorded.stack.select(layers)
     maps = [normalised(resized(m.float(), classifier.card.map_size, "area")) for m in stack.maps]
-    logits = logits_of(classifier, torch.cat(maps, dim=2), torch.zeros(len(recorded), dtype=torch.long))
+    classifier.eval()
+    parts = torch.cat(maps, dim=2).split(512)
+    logits = torch.cat([classifier(some, torch.zeros(len(some), dtype=torch.long)) for some in parts])
     columns = torch.tensor([SYMMETRIC_RELATIONS.index(name) for name in recorded.relations])
     return (logits.argmax(1) == columns[recorded.holds]).float().mean().item()

@@ -228,7 +228,7 @@ def _way(
     traces = [part.drawn.trace for part in parts]
     way = Way(
         pictures=np.concatenate([part.drawn.pictures for part in parts]),
-        calls=sum(part.drawn.model_calls for part in parts),
+        calls=sum(part.drawn.model_calls or 0 for part in parts),
         seconds=seconds,
         evaluations=[n for trace in traces for n in trace.evaluations],
         gradients=[n for trace in traces for n in trace.gradients],

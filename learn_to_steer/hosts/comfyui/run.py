@@ -20,7 +20,7 @@ from torch import Tensor
 from ...attention import AttentionLayer, MapStack
 from ...errors import SteeringError
 from ...guidance import GuidancePlan, Method
-from ...objectives import Objective, Reading, RelationTarget, StepInfo, last_share, lowest_sigma
+from ...objectives import Objective, Reading, StepInfo, Target, last_share, lowest_sigma
 from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, steered_steps, watch
 from ..guiding import GuidanceTargets
 from ..modules import for_autograd
@@ -216,7 +216,7 @@ class SteeringRun:
         self.loop = SteeringLoop(self.steering.plan, self.trace, steps, compute_dtype(base))
 
     def _planned_steps(
-        self, targets: Sequence[Sequence[RelationTarget]], width: int, height: int
+        self, targets: Sequence[Sequence[Target]], width: int, height: int
     ) -> tuple[list[int], list[str]]:
         """The steps at which latents are moved, and sentences on why nothing, or not everything, of the plan has a step.
         Makes the guidance of the run ready."""

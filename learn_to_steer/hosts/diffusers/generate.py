@@ -276,7 +276,7 @@ def _asked(objective: Objective, read: Sequence[Understanding]) -> bool:
 def _guidance(
     method: str,
     guidance: GuidancePlan | None,
-    objective: Objective | None,
+    objective: Objective | Literal["default"] | None,
     layout: Layout | Sequence[Layout | None] | None,
     boxes: Mapping[str, Box] | Sequence[Mapping[str, Box] | None] | None,
     prompts: int,
