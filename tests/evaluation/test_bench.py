@@ -81,7 +81,8 @@ def test_settings_draw_from_the_same_seeds_after_a_warm_up_from_others():
     assert lines[0] == {
         "setting": "plain", "prompt": "a dog left of a cat", "seed": 2, "cluster": "cat + dog",
         "right": True, "present": True, "relations": [{"present": True, "holds": True}], "relation_scores": [1.0],
-        "score": 1.0, "objects": {"dog": 1, "cat": 1}, "duplicates": 0, "evaluations": 0, "gradients": 0, "calls": 7, "seconds": 2.0,
+        "score": 1.0, "objects": {"dog": 1, "cat": 1}, "duplicates": 0, "evaluations": 0, "gradients": 0, "calls": 7,
+        "seconds": 2.0,
     }  # fmt: skip
     assert [line["right"] for line in lines] == [True, False] * 2
     list(made.draw(DRAWS[2:], ["plain"]))
