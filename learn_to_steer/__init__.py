@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .errors import SteeringError
     from .hosts.diffusers import generate
     from .language import parse_relations
-    from .objectives import CentroidObjective, LearnedObjective
+    from .objectives import CentroidObjective, CombinedObjective, LearnedObjective
     from .steering import SteeringPlan, SteeringTrace
     from .training import train as train_classifier
 
@@ -23,6 +23,7 @@ __version__ = "0.1.0"
 
 _FACE = {
     "CentroidObjective": ("objectives", "CentroidObjective"),
+    "CombinedObjective": ("objectives", "CombinedObjective"),
     "LearnedObjective": ("objectives", "LearnedObjective"),
     "SteeringError": ("errors", "SteeringError"),
     "SteeringPlan": ("steering", "SteeringPlan"),
@@ -38,6 +39,7 @@ _FACE = {
 
 __all__ = [
     "CentroidObjective",
+    "CombinedObjective",
     "LearnedObjective",
     "SteeringError",
     "SteeringPlan",

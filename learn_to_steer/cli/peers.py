@@ -40,8 +40,8 @@ def peer(name: str, learned: Objective, layers: Sequence[str] | None) -> Setting
     if name == "attend-and-excite":
         return Setting(name, AttendAndExciteObjective(chosen), SteeringPlan.preset("fast", reached=1.0))
     if name == "rtd":
-        # The first noise alone is moved.
-        return Setting(name, RtdObjective(chosen), SteeringPlan.preset("fast", end=0.01, reached=None))
+        # The first noise alone is moved: of the steps that are steered, each thousandth.
+        return Setting(name, RtdObjective(chosen), SteeringPlan.preset("fast", every=1000, reached=None))
     if name == "best-of-4":
         # Read off the pictures' own passes, at no further cost, as late as the classifier knows.
         return Setting(name, learned, SteeringPlan.preset("fast", budget=0, end=1.0), best_of=4)

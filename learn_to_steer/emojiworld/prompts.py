@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..dataset.splits import Pair, tournament_rounds
+from ..errors import SteeringError
 from ..evaluation.bench import Draw
 from .world import DIRECTIONS, OBJECTS, PHRASES, article
 
@@ -53,18 +54,26 @@ def one_relation(part: Part, count: int, seed: int = 0) -> list[Draw]:
 
 def chains(part: Part, count: int, seed: int = 0, relations: int = 2) -> list[Draw]:
     """``count`` prompts of ``relations`` relations in one object more ("a dog above a fox to the left of a car"), every
-    related pair of ``part`` and no object twice."""
+    related pair of ``part`` and no object twice. Raises SteeringError where the pairs make no chain so long: those of
+    "validation" are six pairs apart from one another."""
     rng = np.random.default_rng((seed, 31, relations))
     partners: dict[str, list[str]] = {name: [] for name in OBJECTS}
     for a, b in object_pairs(part):
         partners[a].append(b)
         partners[b].append(a)
     draws: list[Draw] = []
+    failures = 0
     while len(draws) < count:
+        if failures > 1000:
+            raise SteeringError(
+                f"Expected pairs that make chains of {relations} relations, got those of the part {part}, which do not; "
+                "take another part or fewer relations."
+            )
         names = [OBJECTS[rng.integers(len(OBJECTS))]]
         while len(names) <= relations:
             free = [name for name in partners[names[-1]] if name not in names]
             if not free:
+                failures += 1
                 break
             names.append(free[rng.integers(len(free))])
         else:
@@ -72,6 +81,7 @@ def chains(part: Part, count: int, seed: int = 0, relations: int = 2) -> list[Dr
             text = article(names[0]) + "".join(
                 f" {w} {article(n)}" for w, n in zip(words, names[1:], strict=True)
             )
+            failures = 0
             draws.append(Draw(text, 50_000 + seed * 10_000 + len(draws)))
     return draws
 

@@ -1,5 +1,5 @@
-"""What steering read, at each evaluation and in the sampler's own passes, as two plots: the probability of each relation,
-and its loss."""
+"""What steering read, at each evaluation and in the sampler's own passes, as two plots: the probability of each target, and
+its loss."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 BAND = "#f6f7f8"
 
 
-SERIES = ("#2563eb", "#d97706", "#7c3aed", "#0d9488", "#db2777", "#65a30d")
-"""Colours of the relations of a prompt, in turn."""
+SERIES = (
+    "#2563eb", "#d97706", "#7c3aed", "#0d9488", "#db2777", "#65a30d",
+    "#0891b2", "#dc2626", "#a16207", "#475569", "#c026d3", "#15803d",
+)  # fmt: skip
+"""Colours of the targets of a prompt, in turn."""
 
 
 WIDTH = 470
@@ -27,7 +30,7 @@ _HEAD, _LINE, _BETWEEN, _FOOT, _LEAST = 66, 22, 56, 40, 120
 
 
 def least_height(records: Sequence[Record]) -> float:
-    """The height, in pixels, below which a pair of plots cannot be read: it grows with the number of relations."""
+    """The height, in pixels, below which a pair of plots cannot be read: it grows with the number of targets."""
     return _HEAD + _LINE * len({r.relation for r in records}) + 2 * _LEAST + _BETWEEN + _FOOT
 
 
@@ -35,8 +38,7 @@ def plot_records(
     sheet: Sheet, records: Sequence[Record], reached: float | None, stop_loss: float | None, x: float, y: float,
     width: float, height: float, title: str = "What steering did",
 ) -> None:  # fmt: skip
-    """Probability above loss, against evaluations and own passes in turn, in the box at (x, y); one colour a
-    relation.
+    """Probability above loss, against evaluations and own passes in turn, in the box at (x, y); one colour a target.
 
     height: what is less than `least_height` is taken to be that.
     """

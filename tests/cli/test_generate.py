@@ -222,3 +222,44 @@ def test_an_object_beyond_the_text_encoder_is_left_out_and_named(cli, tmp_path):
     assert result.code == 0 and "Not steered: fox above pig. " in result.out
     trace = json.loads((tmp_path / "out" / "trace.json").read_text())["trace"]
     assert trace["labels"] == [["pig above car"]] and trace["evaluations"][0] > 0
+
+
+def test_goals_are_steered_without_a_relation_and_each_is_said(cli, tmp_path):
+    goals = ["--goals", "presence,separation,single", "--steps", 4]
+    result = cli("generate", "a dog and a teddy bear", *goals, "--out", tmp_path)
+    assert result.code == 0 and "nothing was steered" not in result.out
+    assert "Understood: no spatial relation, but these things: dog, teddy bear" in result.out
+    trace = json.loads((tmp_path / "trace.json").read_text())
+    labels = [
+        "dog is there", "teddy bear is there", "dog apart from teddy bear", "dog only once", "teddy bear only once",
+    ]  # fmt: skip
+    assert trace["trace"]["labels"] == [labels] and trace["trace"]["evaluations"][0] > 0
+    assert trace["settings"]["goals"] == ["presence", "separation", "single"]
+    assert all(f"{label} 0." in result.out or f"{label} 1." in result.out for label in labels)
+
+
+def test_the_seed_taken_is_said(cli, tmp_path):
+    result = cli("generate", PROMPT, "--seeds-tried", 3, "--strength", 0, "--steps", 2, "--out", tmp_path)
+    assert result.code == 0 and "Of 3 first noises that of seed " in result.out
+    trace = json.loads((tmp_path / "trace.json").read_text())
+    (tried,) = trace["trace"]["first_noises"]
+    assert [one["seed"] for one in tried if one["chosen"]] == [trace["seed_taken"]]
+    assert trace["model_calls"] == {"plain": 2, "steered": 3} and trace["trace"]["evaluations"] == [3]
+    again = ["--seed", trace["seed_taken"], "--strength", 0, "--steps", 2, "--out", tmp_path / "again"]
+    assert cli("generate", PROMPT, *again).code == 0
+    assert (tmp_path / "again" / "plain.png").read_bytes() == (tmp_path / "steered.png").read_bytes()
+
+
+def test_goals_of_the_command_are_those_of_the_engine():
+    from learn_to_steer.cli import generate
+    from learn_to_steer.objectives import targets
+
+    assert generate.GOALS == targets.GOALS
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--goals", "colour"], ["--goals", ""], ["--seeds-tried", "0"], ["--seeds-tried", "65"]]
+)
+def test_goals_and_seeds_out_of_range_are_refused(cli, tmp_path, arguments):
+    result = cli("generate", PROMPT, *arguments, "--out", tmp_path / "new")
+    assert result.code == 2 and "expected" in result.err and not (tmp_path / "new").exists()

@@ -3,8 +3,11 @@
 import hashlib
 import json
 
+import pytest
+
 from learn_to_steer.emojiworld.prompts import chains, object_pairs, one_relation, protocol
 from learn_to_steer.emojiworld.world import OBJECTS
+from learn_to_steer.errors import SteeringError
 from learn_to_steer.language import parse_relations
 
 
@@ -39,3 +42,11 @@ def test_every_related_pair_of_a_chain_is_unseen():
             found = parse_relations(draw.prompt)
             assert len(found) == relations and {frozenset((t.subject, t.object)) for t in found} <= unseen
             assert len(draw.names) == relations + 1
+
+
+def test_pairs_that_make_no_chain_are_refused():
+    """The validation pairs are six pairs apart from one another."""
+    with pytest.raises(
+        SteeringError, match="Expected pairs that make chains of 2 relations, got those of the part valid"
+    ):
+        chains("validation", 1)
