@@ -119,6 +119,8 @@ class Guide:
         for place in self.chosen:
             _check(place)
 
+        self._gates = torch.zeros(0)
+
     @property
     def layers(self) -> list[str]:
         """Names of the guided attentions."""
@@ -160,8 +162,10 @@ class Guide:
         self._armed = self.control.active(step)
         if turn in self.steps or not starts:
             self.control.note(step)
-        if not self._armed:
+        gates = self.control.gates()
+        if not self._armed or torch.equal(gates, self._gates):
             return
+        self._gates = gates
         done: set[int] = set()
         for place, wrapper in self._wrapped:
             fields: Any = wrapper.fields
