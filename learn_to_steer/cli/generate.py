@@ -14,6 +14,7 @@ from ..emojiworld import GUIDANCE, STEPS
 from ..language import RelationTriplet, Understanding
 from .arguments import DEVICES, DTYPES, OFFLOADS, Commands, command, number, whole
 from .files import staged
+from .guiding import add_arguments, check_arguments, guidance_lines, host_arguments, objective_kind
 from .models import (
     ModelFolder,
     build_objective,
@@ -62,6 +63,7 @@ def add(commands: Commands) -> None:
         action="append",
         help="steer this relation, in words of the prompt, instead of those found in it; may be repeated",
     )
+    add_arguments(generate)
     add(
         "--model",
         type=Path,
@@ -95,6 +97,7 @@ HEAT_AT = 0.4
 
 def run(args: argparse.Namespace) -> None:
     """Draw, report, write. Bad input raises SteeringError before anything is drawn or written."""
+    check_arguments(args)
     with staged(args.out, FILES) as folder:
         model = model_folder(args.model)
         understanding = understanding_of(args.prompt, args.triplet)
@@ -147,7 +150,7 @@ def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understan
     from ..steering import SteeringPlan
 
     triplets = understanding.relations
-    objective = build_objective(args.objective, args.classifier, model)
+    objective = build_objective(objective_kind(args, model), args.classifier, model)
     wanted = steerable(triplets, objective)
     if args.triplet and len(wanted) < len(triplets):
         steerable([t for t in triplets if t not in wanted], objective)
@@ -159,13 +162,13 @@ def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understan
     wanted = [triplet for triplet in wanted if triplet not in [one.triplet for one in lost]]
 
     heats: list[list[tuple[str, Any]]] = [[], []]
-    if wanted and plan.strength > 0:
+    if (wanted or args.boxes) and plan.strength > 0:
         # The first calls of a process are slow, and the two times are there to be compared.
         _sampled(args, call | {"num_inference_steps": 1}, model, pipe)
         plain = _sampled(args, call, model, pipe, on_step=attention.watch("plain"))
         steering: dict[str, Any] = {"triplets": wanted, "objective": objective, "plan": plan}
         steered = _sampled(args, call, model, pipe, on_step=attention.watch("steered"), **steering)
-        heats = attention.heats()
+        heats = attention.heats() if wanted else heats
     else:
         plain = steered = _sampled(args, call, model, pipe)
     pictures = {"Plain": plain.output.images[0], "Steered": steered.output.images[0]}
@@ -175,8 +178,8 @@ def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understan
         for (title, picture), seen, heat in zip(pictures.items(), verdicts, heats, strict=True)
     ]
     trace = steered.output.trace
-    lines = _understood(understanding, wanted, lost, args.strength) + list(trace.notes)
-    lines += _spent(plain, steered)
+    lines = _understood(understanding, wanted, lost, args.strength, bool(args.boxes)) + list(trace.notes)
+    lines += guidance_lines(trace.guidance) + _spent(plain, steered)
     lines += _reached(trace, plan) + _relations_that_hold(panels)
     content = {
         "prompt": args.prompt,
@@ -195,6 +198,7 @@ def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understan
             "offload": args.offload,
             "negative": args.negative,
             "plan": asdict(plan),
+            "method": args.method,
         },
         "seconds": {"plain": plain.seconds, "steered": steered.seconds},
         "model_calls": {"plain": plain.output.model_calls, "steered": steered.output.model_calls},
@@ -231,6 +235,8 @@ def _sampled(
     """One picture of the prompt. steering: objective, plan and on_step of `hosts.diffusers.generate`."""
     from ..hosts.diffusers import generate as sample
 
+    if "plan" in steering:
+        steering |= host_arguments(args, steering["plan"])
     started = time.perf_counter()
     output = sample(
         pipe,
@@ -353,6 +359,7 @@ def _understood(
     wanted: Sequence[RelationTriplet],
     lost: Sequence[LeftOut],
     strength: float,
+    boxes: bool,
 ) -> list[str]:
     triplets = understanding.relations
     doubtful = [f'Not steered: "{_words(t, " | ")}" is doubtful: {t.doubt}' for t in understanding.doubtful]
@@ -360,8 +367,8 @@ def _understood(
         doubtful.append("To steer a doubtful relation, give it with --triplet.")
     rest = doubtful + ([understanding.note] if understanding.note else [])
     if not triplets:
-        none = "Understood: no spatial relation, so nothing was steered and both pictures are the same."
-        return [none, *rest]
+        none = "so nothing was steered and both pictures are the same."
+        return [f"Understood: no spatial relation, {'but boxes.' if boxes else none}", *rest]
     lines = ["Understood: " + ", ".join(_words(t, " | ") for t in triplets)]
     elsewhere = [one.triplet for one in lost]
     if unknown := [_words(t) for t in triplets if t not in wanted and t not in elsewhere]:
