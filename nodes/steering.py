@@ -26,7 +26,7 @@ class SteeringOptions(io.ComfyNode):
             **aliases("steering plan", "strength", "layout"),
             display_name="Steering Options",
             category=CATEGORY,
-            description='When, how often and how far to steer. Without this node the plan "fast" is used. "plan" and "strength" '
+            description='When, how often and how far to steer. Without this node the plan "fast" is used. "plan", "strength" '
             'and "method" always count; the other settings only where the plan is "custom".',
             inputs=[
                 io.Combo.Input("plan", options=["fast", "paper", "paper-schnell", "custom"], default="fast", tooltip='"fast": up to three evaluations at a step of the first 40% of the schedule, where a relation does not hold yet. "paper": as published, up to 16 at each step of the first half. "paper-schnell": the same in the first quarter. "custom": the settings below; with the other plans they do nothing.'),

@@ -204,7 +204,9 @@ def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understan
         for (title, picture), seen, heat in zip(pictures.items(), verdicts, heats, strict=True)
     ]
     trace = steered.output.trace
-    lines = _understood(understanding, wanted, lost, args.strength, trace, bool(args.boxes)) + list(trace.notes)
+    lines = _understood(understanding, wanted, lost, args.strength, trace, bool(args.boxes)) + list(
+        trace.notes
+    )
     lines += guidance_lines(trace.guidance) + _spent(plain, steered)
     lines += _reached(trace, plan) + _relations_that_hold(panels)
     content = {

@@ -141,7 +141,7 @@ def main() -> int:
 def thumbnail(page: Page, graph: Path, cell: int = 220) -> Image.Image:
     """What the open graph saved, a strip for each Save Image node with its name; where it was not run, a card."""
     strips = []
-    for name, sources in sorted(page.evaluate(SAVED), key=lambda saved: "steered" in saved[0]):
+    for name, sources in sorted(page.evaluate(SAVED), key=lambda saved: saved[0] != "plain"):
         pictures = [Image.open(io.BytesIO(page.request.get(source).body())) for source in sources]
         width = cell * pictures[0].width // pictures[0].height
         strip = Image.new("RGB", (width * len(pictures), cell))
