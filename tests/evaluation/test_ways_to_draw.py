@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from learn_to_steer.cli.peers import PEERS, WITHOUT_CLASSIFIER, peer
+from learn_to_steer.cli.peers import PEERS, peer
 from learn_to_steer.evaluation.bench import Bench, Draw, Setting
 from learn_to_steer.hosts.diffusers import PipelineSampler
 from learn_to_steer.objectives import CentroidObjective, CombinedObjective
@@ -77,7 +77,7 @@ def test_settings_that_differ_do_not_say_the_same():
 
 @pytest.mark.parametrize("name", PEERS)
 def test_every_peer_draws(bench, name):
-    learned = None if name in WITHOUT_CLASSIFIER else CentroidObjective()
+    learned = CentroidObjective()
     setting = peer(name, learned, None)
     assert setting.name == name
     drawn = bench._best(setting, DRAWS) if setting.best_of > 1 else bench._sample(setting, DRAWS, 4)
