@@ -32,6 +32,14 @@ def test_emojiworld_will_obey(checked):
     assert sheet.ndim == 4 and sheet.shape[0] == 1 and sheet.std() > 0.05
 
 
+def test_a_model_that_is_steered_already_is_checked_plainly(node, world, checked):
+    applied, _ = node(
+        "ApplyRelationSteering", model=world.model, relations=world.relations, classifier=world.classifier
+    )
+    sheet, text, _ = check(node, world, model=applied)
+    assert torch.equal(sheet, checked[0]) and text.splitlines()[4:] == checked[1].splitlines()[4:]
+
+
 def test_spoilt_attention_will_not(node, own):
     with torch.inference_mode():
         for name, module in own.model.model.diffusion_model.named_modules():

@@ -29,7 +29,7 @@ from .prompt.owner import owned, placed, places
 from .prompt.relations import MARK, PromptRelations, read_prompt
 from .read.evaluation import holding_now, located_layers, model_family
 from .run import Steering, share_of_schedule
-from .steer import steered_model
+from .steer import steered_model, without_steering
 
 _KEY = "learn_to_steer_probe"
 
@@ -44,7 +44,8 @@ class GraphProbe:
         self, model: Any, clip: Any, vae: Any, latent: dict[str, Any], negative: str, steps: int, cfg: float,
         sampler_name: str, scheduler: str,
     ) -> None:  # fmt: skip
-        self.model, self.clip, self.vae, self.steps, self.cfg = model, clip, vae, steps, cfg
+        self.model = without_steering(model)  # or what should be plain would be steered
+        self.clip, self.vae, self.steps, self.cfg = clip, vae, steps, cfg
         self.sampler_name, self.scheduler = sampler_name, scheduler
         self.empty = comfy.sample.fix_empty_latent_channels(model, torch.zeros_like(latent["samples"][:1]))
         self.negative = self._encoded(negative)
