@@ -1,4 +1,4 @@
-"""The bench: the same seeds under every setting, two judges, what a line holds; tables of hand-made lines."""
+"""Lines of results: the same seeds under every setting, two judges, what a line holds; tables of hand-made lines."""
 
 import json
 import sys
