@@ -154,9 +154,12 @@ def run(args: argparse.Namespace) -> None:
         workers.check(pictures.draws)
         from ..evaluation.run import evaluate
 
-        results = evaluate(
-            workers, pictures.draws, plan.settings, args.out, args.batch, SHEET_ROWS, pictures.about
-        )
+        about = pictures.about | {
+            "size": [plan.height, plan.width],
+            "dtype": plan.dtype,
+            "colours": plan.colours,
+        }
+        results = evaluate(workers, pictures.draws, plan.settings, args.out, args.batch, SHEET_ROWS, about)
     finally:
         close()
     _write(args, plan, pictures, results)
