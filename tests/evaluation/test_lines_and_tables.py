@@ -1,6 +1,7 @@
-"""The bench: the same seeds under every setting, two judges, what a line holds; tables of hand-made lines."""
+"""Lines of results: the same seeds under every setting, two judges, what a line holds; tables of hand-made lines."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from learn_to_steer.errors import SteeringError
 from learn_to_steer.evaluation.bench import Bench, Draw, Setting, draws_of
 from learn_to_steer.evaluation.detections import Demand, Thing
 from learn_to_steer.evaluation.judges import RuleJudge, judgement
+from learn_to_steer.evaluation.opening import open_judge
 from learn_to_steer.evaluation.rules import geneval
 from learn_to_steer.evaluation.run import evaluate
 from learn_to_steer.evaluation.statistics import agreement
@@ -21,7 +23,7 @@ from learn_to_steer.evaluation.tables import (
     results_table,
     summarise,
 )
-from learn_to_steer.evaluation.workers import InProcess
+from learn_to_steer.evaluation.workers import InProcess, RayWorkers
 from learn_to_steer.hosts.protocol import Drawn
 from learn_to_steer.objectives import CentroidObjective
 from learn_to_steer.steering import SteeringPlan, SteeringTrace
@@ -199,3 +201,12 @@ def test_figures_of_two_settings_side_by_side():
     rows = {cells[1].strip(): cells[2:5] for cells in (line.split("|") for line in table.splitlines())}
     assert [c.strip().split(" ")[0] for c in rows["right (unconditional)"]] == ["25.0%", "75.0%", "4"]
     assert [c.strip().split(" ")[0] for c in rows["VISOR-3"]] == ["0.0%", "100.0%", "1"]
+
+
+@pytest.mark.parametrize(("module", "extra"), [("ray", "distributed"), ("transformers", "judges")])
+def test_what_is_not_installed_is_named_with_its_extra(monkeypatch, module, extra):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(
+        SteeringError, match=rf"Expected {module}.*learn-to-steer\[{extra}\]|Expected Ray.*\[{extra}\]"
+    ):
+        RayWorkers(bench, []) if module == "ray" else open_judge("owlv2=somebody/owlv2", "geneval")
