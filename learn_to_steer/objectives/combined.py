@@ -51,7 +51,7 @@ class CombinedObjective:
         relation: Objective | None,
         goals: Sequence[Goal] = ("relation", "presence", "separation", "single"),
         weights: Mapping[Goal, float] | None = None,
-        gate: Gate = "smooth",
+        gate: Gate = "none",
         layers: tuple[str, ...] | None = None,
     ) -> None:
         self.goals = checked_goals(goals)
