@@ -154,9 +154,12 @@ def run(args: argparse.Namespace) -> None:
         workers.check(pictures.draws)
         from ..evaluation.run import evaluate
 
-        results = evaluate(
-            workers, pictures.draws, plan.settings, args.out, args.batch, SHEET_ROWS, pictures.about
-        )
+        about = pictures.about | {
+            "size": [plan.height, plan.width],
+            "dtype": plan.dtype,
+            "colours": plan.colours,
+        }
+        results = evaluate(workers, pictures.draws, plan.settings, args.out, args.batch, SHEET_ROWS, about)
     finally:
         close()
     _write(args, plan, pictures, results)
@@ -246,10 +249,10 @@ def _tables(
     base = next(name for name in ("fast", "plain", next(iter(summary))) if name in summary)
     tables.append(comparison_table(results, base))
     if "suite" in pictures.about:
-        tables.append(figures_table(judged_by(pictures.draws, results), pictures.rule))
+        tables.append(figures_table(judged_by(pictures.draws, results), pictures.rule, plan.judges[0]))
     for second in plan.judges[1:]:
         tables.append(agreement_table(results, plan.judges[0], second))
-        tables.append(figures_table(judged_by(pictures.draws, results, second), pictures.rule))
+        tables.append(figures_table(judged_by(pictures.draws, results, second), pictures.rule, second))
     return "\n".join(table for table in tables if table)
 
 

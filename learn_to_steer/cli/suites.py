@@ -99,10 +99,13 @@ def _suite(args: argparse.Namespace) -> Suite:
 def _emojiworld(args: argparse.Namespace) -> Chosen:
     from ..emojiworld.suite import EmojiWorld
     from ..evaluation.bench import draws_of
+    from ..evaluation.suites.base import chosen_by_seed
 
     suite = EmojiWorld(args.images, args.relations, args.seed)
+    cases = chosen_by_seed(suite.cases(), args.count, args.seed)
     what = f"{args.relations} relation{'s' if args.relations > 1 else ''} a prompt"
-    return Chosen(draws_of(suite), what, suite.rule, {"prompts": what, "seed": args.seed})
+    about = {"prompts": what, "seed": args.seed}
+    return Chosen(draws_of(_Part(suite.name, suite.rule, cases)), what, suite.rule, about)
 
 
 def _own_emojiworld(args: argparse.Namespace) -> Chosen:

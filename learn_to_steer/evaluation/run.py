@@ -82,11 +82,14 @@ def evaluate(
         bar.update(len(draws) * len(settings) - left)
         for lines in workers.work(tasks):
             for result, picture in lines:
-                if (result["prompt"], result["seed"]) in kept:
+                key = result["setting"], result["prompt"], result["seed"]
+                if key in done:  # drawn again with the rest of its batch
+                    continue
+                if key[1:] in kept:
                     folder = out / "pictures" / file_name(result["setting"])
                     folder.mkdir(parents=True, exist_ok=True)
                     Image.fromarray(picture).save(folder / f"{result['seed']}.png")
-                done[result["setting"], result["prompt"], result["seed"]] = result
+                done[key] = result
                 file.write(json.dumps(result) + "\n")
             file.flush()
             bar.update(len(lines))

@@ -167,15 +167,16 @@ def judged_by(
     return by_setting
 
 
-def figures_table(by_setting: dict[str, list[Judged]], rule: str) -> str:
-    """A Markdown table of the figures that the rule's source reports, a column per setting. Ends with a newline."""
+def figures_table(by_setting: dict[str, list[Judged]], rule: str, judge: str = "") -> str:
+    """A Markdown table of the figures that the rule's source reports, a column per setting, under the judge's name. Ends
+    with a newline."""
     columns = [dict((row[0], row) for row in figures(pictures, rule)) for pictures in by_setting.values()]
     rows = []
     for name in dict.fromkeys(name for column in columns for name in column):
         cells = [column.get(name, (name, "-", "-", "")) for column in columns]
         shown = [value if bounds in ("", "-") else f"{value} ({bounds})" for _, value, bounds, _ in cells]
         rows.append([name, *shown, cells[0][3]])
-    return markdown(["", *by_setting, "of"], rows)
+    return markdown([judge, *by_setting, "of"], rows)
 
 
 def agreement_table(results: Sequence[dict[str, Any]], first: str, second: str) -> str:
@@ -185,7 +186,9 @@ def agreement_table(results: Sequence[dict[str, Any]], first: str, second: str) 
         pairs = [(r, r["others"][second]) for r in results if r["setting"] == name]
         for what, said in (("right", is_right), ("objects present", lambda r: r["present"])):
             found = agreement([said(a) for a, _ in pairs], [said(b) for _, b in pairs])
-            kappa = "-" if found.kappa is None else f"{found.kappa:.2f}"
+            kappa = (
+                "-" if found.kappa is None else f"{round(found.kappa, 2) + 0.0:.2f}"
+            )  # no minus before 0.00
             rows.append(
                 [
                     f"{name}: {what}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -97,9 +98,16 @@ class RayWorkers:
             ) from error
         there = ray.cluster_resources()
         gpus = int(there.get("GPU", 0)) if gpu else 0
-        count = workers or max(1, gpus or int(there.get("CPU", 1)))
-        actor = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0)(_Actor)
-        self.actors: list[Any] = [actor.remote(make, tuple(arguments)) for _ in range(count)]
+        cpus = max(1, int(there.get("CPU", 1)))
+        count = workers or max(1, gpus or cpus)
+        if count > cpus:
+            self.close()
+            raise SteeringError(
+                f"Expected at most {cpus} workers, one for each CPU of Ray at {address}, got {count}; ask for fewer."
+            )
+        actor = ray.remote(num_cpus=1, num_gpus=min(1.0, gpus / count))(_Actor)
+        here = os.getcwd()
+        self.actors: list[Any] = [actor.remote(make, tuple(arguments), here) for _ in range(count)]
 
     def setup(self) -> dict[str, Any]:
         """See `Workers`: as the first worker says. Raises the SteeringError that its bench was refused with."""
@@ -142,10 +150,15 @@ class RayWorkers:
 
 
 class _Actor:
-    """What runs in a worker. The bench is built when it is first asked for: what goes wrong there is then an answer."""
+    """What runs in a worker. The bench is built when it is first asked for: what goes wrong there is then an answer.
 
-    def __init__(self, make: Callable[..., Bench], arguments: tuple[Any, ...]) -> None:
+    folder: paths are relative to it, where it is there.
+    """
+
+    def __init__(self, make: Callable[..., Bench], arguments: tuple[Any, ...], folder: str) -> None:
         self.make, self.arguments = make, arguments
+        if os.path.isdir(folder):
+            os.chdir(folder)
 
     @functools.cached_property
     def bench(self) -> Bench:

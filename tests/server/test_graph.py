@@ -32,6 +32,7 @@ CLASSES = {
     "LearnToSteer_SteeringOptions": {"input": {"required": OPTIONS}, "output": ["LTS_OPTIONS"]},
     "LearnToSteer_ApplyRelationSteering": takes(["model"], ["options"], ["MODEL", "LTS_TRACE"]),
     "LearnToSteer_SteeringKSampler": takes(["model", "seed"], ["options", "steer"], ["LATENT", "LTS_TRACE"]),
+    "LearnToSteer_RelationLayout": takes(["relations", "seed"], ["places"]),
     "LearnToSteer_GuideAttention": takes(["model", "strength"], [], ["MODEL"]),
     "LearnToSteer_SteeringReport": takes(["image"], ["trace"], ["IMAGE", "STRING", "STRING"]),
     **{
@@ -166,10 +167,14 @@ def test_a_picture_may_be_a_title():
         drawing(nodes)
 
 
-def test_triplets_of_another_prompt_are_taken_away():
+def test_what_belongs_to_another_prompt_is_taken_away():
     nodes = read("1-first-steps-emojiworld")
     nodes["2"]["inputs"]["triplets"] = "dog | left of | cat"
-    assert drawing(nodes).filled("x", 1, True)["2"]["inputs"]["triplets"] == ""
+    nodes["40"] = node("LearnToSteer_RelationLayout", relations=["2", 1], places="dog: 0.2, 0.5", seed=3)
+    nodes["7"]["inputs"]["layout"] = ["40", 0]
+    filled = drawing(nodes).filled("x", 1, True)
+    assert (filled["2"]["inputs"]["triplets"], filled["40"]["inputs"]["places"]) == ("", "")
+    assert (filled["40"]["inputs"]["seed"], filled["7"]["inputs"]["seed"]) == (3, 1)
 
 
 def test_every_steering_node_is_switched_off():

@@ -21,7 +21,11 @@ OPTIONS = OWN + "SteeringOptions"
 PROMPT = OWN + "RelationPrompt"
 REPORT = OWN + "SteeringReport"
 SAVE, PREVIEW, SHOW = "SaveImage", "PreviewImage", "PreviewAny"
+LAYOUT = OWN + "RelationLayout"
 TRACE_TYPE = "LTS_TRACE"
+
+BY_HAND = {PROMPT: "triplets", LAYOUT: "places"}
+"""Inputs in which a user may have written what belongs to another prompt: they are left empty."""
 
 TEXTS = ("text", "prompt", "string", "value", "clip_l", "t5xxl", "text_g", "text_l")
 """Inputs that hold a prompt."""
@@ -77,8 +81,10 @@ class DrawingGraph:
         nodes = copy.deepcopy(self._nodes)
         for number, name in self.prompts:
             _fill(nodes[number]["inputs"], name, FILL_PROMPT, prompt)
-            if nodes[number]["class_type"] == PROMPT and "triplets" in nodes[number]["inputs"]:
-                nodes[number]["inputs"]["triplets"] = ""  # they were of another prompt
+        for node in nodes.values():
+            by_hand = BY_HAND.get(node["class_type"])
+            if isinstance(node["inputs"].get(by_hand), str):
+                node["inputs"][by_hand] = ""
         for number, name in self.seeds:
             _fill(nodes[number]["inputs"], name, FILL_SEED, seed)
         if not steered:
@@ -222,7 +228,10 @@ def _prompts(nodes: Nodes) -> list[Place]:
 def _seeds(nodes: Nodes) -> list[Place]:
     written = [(k, name) for k, n in nodes.items() for name, v in n["inputs"].items() if v == FILL_SEED]
     found = written or _titled(nodes, "seed", NUMBERS, int)
-    found = found or list(dict.fromkeys(p for k in nodes for p in _literals(nodes, k, SEEDS, int)))
+    if not found:
+        # The seed of a layout is no noise.
+        drawing = [k for k, n in nodes.items() if n["class_type"] != LAYOUT]
+        found = list(dict.fromkeys(p for k in drawing for p in _literals(nodes, k, SEEDS, int)))
     if not found:
         raise SteeringError(
             f'Expected a "seed" or "noise_seed" in the graph, found none; write "{FILL_SEED}" where it goes, or give the '
