@@ -18,6 +18,9 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "fp32", "fp16", "bf16")
 """In which numbers; "auto" goes by device and model."""
 
+METHODS = ("gradient", "attention", "both")
+"""As `guidance.METHODS`, which takes torch to import."""
+
 OFFLOADS = ("none", "model", "sequential")
 """What is kept away from the GPU while it is not used: nothing, whole networks, single layers."""
 

@@ -14,6 +14,7 @@ from ..emojiworld import GUIDANCE, STEPS
 from ..language import RelationTriplet, Understanding
 from .arguments import DEVICES, DTYPES, OFFLOADS, Commands, among, command, number, whole
 from .files import staged
+from .guiding import add_arguments, check_arguments, guidance_lines, host_arguments, objective_kind
 from .models import (
     ModelFolder,
     build_objective,
@@ -79,6 +80,7 @@ def add(commands: Commands) -> None:
         action="append",
         help="steer this relation, in words of the prompt, instead of those found in it; may be repeated",
     )
+    add_arguments(generate)
     add(
         "--model",
         type=Path,
@@ -112,6 +114,7 @@ HEAT_AT = 0.4
 
 def run(args: argparse.Namespace) -> None:
     """Draw, report, write. Bad input raises SteeringError before anything is drawn or written."""
+    check_arguments(args)
     with staged(args.out, FILES) as folder:
         model = model_folder(args.model)
         understanding = understanding_of(args.prompt, args.triplet)
@@ -165,7 +168,7 @@ def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understan
     from ..steering import SteeringPlan
 
     triplets = understanding.relations
-    objective = build_objective(args.objective, args.classifier, model)
+    objective = build_objective(objective_kind(args, model), args.classifier, model)
     wanted = steerable(triplets, objective)
     if args.triplet and len(wanted) < len(triplets):
         steerable([t for t in triplets if t not in wanted], objective)
@@ -179,14 +182,15 @@ def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understan
     wanted = [triplet for triplet in wanted if triplet not in [one.triplet for one in lost]]
 
     heats: list[list[tuple[str, Any]]] = [[], []]
-    if attention.wanted.targets[0] and (plan.strength > 0 or args.seeds_tried > 1):
+    asked = bool(attention.wanted.targets[0]) or bool(args.boxes)
+    if asked and (plan.strength > 0 or args.seeds_tried > 1):
         # The first calls of a process are slow, and the two times are there to be compared.
         _sampled(args, call | {"num_inference_steps": 1}, model, pipe)
         plain = _sampled(args, call, model, pipe, on_step=attention.watch("plain"))
         steering: dict[str, Any] = {"triplets": wanted, "objective": objective, "plan": plan}
         steering["seeds_tried"] = args.seeds_tried
         steered = _sampled(args, call, model, pipe, on_step=attention.watch("steered"), **steering)
-        heats = attention.heats()
+        heats = attention.heats() if attention.wanted.targets[0] else heats
     else:
         plain = steered = _sampled(args, call, model, pipe)
     pictures = {"Plain": plain.output.images[0], "Steered": steered.output.images[0]}
@@ -196,8 +200,10 @@ def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understan
         for (title, picture), seen, heat in zip(pictures.items(), verdicts, heats, strict=True)
     ]
     trace = steered.output.trace
-    lines = _understood(understanding, wanted, lost, args.strength, trace) + list(trace.notes)
-    lines += _spent(plain, steered)
+    lines = _understood(understanding, wanted, lost, args.strength, trace, bool(args.boxes)) + list(
+        trace.notes
+    )
+    lines += guidance_lines(trace.guidance) + _spent(plain, steered)
     lines += _reached(trace, plan) + _relations_that_hold(panels)
     content = {
         "prompt": args.prompt,
@@ -217,6 +223,7 @@ def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understan
             "offload": args.offload,
             "negative": args.negative,
             "plan": asdict(plan),
+            "method": args.method,
             "goals": args.goals or ["relation"],
             "seeds_tried": args.seeds_tried,
         },
@@ -255,6 +262,8 @@ def _sampled(
     """One picture of the prompt. steering: objective, plan and on_step of `hosts.diffusers.generate`."""
     from ..hosts.diffusers import generate as sample
 
+    if "plan" in steering:
+        steering |= host_arguments(args, steering["plan"])
     started = time.perf_counter()
     output = sample(
         pipe,
@@ -380,6 +389,7 @@ def _understood(
     lost: Sequence[LeftOut],
     strength: float,
     trace: SteeringTrace,
+    boxes: bool,
 ) -> list[str]:
     triplets = understanding.relations
     doubtful = [f'Not steered: "{_words(t, " | ")}" is doubtful: {t.doubt}' for t in understanding.doubtful]
@@ -390,14 +400,14 @@ def _understood(
         names = ", ".join(" ".join(thing.text.split()) for thing in understanding.objects)
         return [f"Understood: no spatial relation, but these things: {names}", *rest]
     if not triplets:
-        none = "Understood: no spatial relation, so nothing was steered and both pictures are the same."
-        return [none, *rest]
+        none = "so nothing was steered and both pictures are the same."
+        return [f"Understood: no spatial relation, {'but boxes.' if boxes else none}", *rest]
     lines = ["Understood: " + ", ".join(_words(t, " | ") for t in triplets)]
     elsewhere = [one.triplet for one in lost]
     if unknown := [_words(t) for t in triplets if t not in wanted and t not in elsewhere]:
         lines.append(f"Not steered, because the objective does not know the relation: {', '.join(unknown)}")
     lines += [f"Not steered: {_words(one.triplet)}. {one.reason}" for one in lost]
-    if strength == 0 and not trace.first_noises or not trace.labels[0]:
+    if strength == 0 and not trace.first_noises or not trace.labels[0] and trace.guidance is None:
         why = "Strength 0" if strength == 0 else "No relation is left"
         lines.append(f"{why}: nothing was steered and both pictures are the same.")
     return lines + rest

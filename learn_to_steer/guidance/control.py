@@ -82,11 +82,8 @@ class AttentionGuidance:
 
     def note(self, step: int) -> None:
         """Put down what is on at this step."""
-        on = (
-            self._on()
-            if step in self.steps and self.strength > 0
-            else [[False] * len(row) for row in self._on()]
-        )
+        guided = step in self.steps and self.strength > 0
+        on = [[guided and one for one in row] for row in self._on()]
         self.record.append(GuidedStep(step, tuple(map(tuple, on))))
 
     def gates(self) -> Tensor:
@@ -123,7 +120,7 @@ class AttentionGuidance:
         return [
             [image in guided and (image, r) not in self._held for r in range(len(targets))]
             if targets
-            else [image in guided]
+            else [True] * (image in guided)
             for image, targets in enumerate(self.targets)
         ]
 

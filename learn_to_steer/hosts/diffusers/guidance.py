@@ -52,6 +52,12 @@ class GuidedProcessor(nn.Module):
         self.fields: Tensor = fields
         self.folding = type(plain).__name__ in self.folds
 
+    def called(self, attention: Any, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """What the processor gives: under guidance in a pass that is guided, else as it was."""
+        if not self.guiding.on or hidden_states.shape[0] < self.fields.shape[0]:
+            return self.plain(attention, hidden_states, *args, **kwargs)
+        return self.guided(attention, hidden_states, *args, **kwargs)
+
     @abstractmethod
     def guided(self, attention: Any, hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
         """What the processor gives under guidance."""
@@ -64,13 +70,13 @@ class GuidedProcessor(nn.Module):
 @lru_cache(maxsize=64)
 def _with_signature(kind: Any, plain: Any) -> Any:
     """The kind, called with the same arguments as `plain`: attentions pass on only what a processor's signature names."""
+    if plain.__name__ in kind.folds:
+        return kind  # which has that signature
 
     def call(self: GuidedProcessor, attention: Any, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
-        if not self.guiding.on or hidden_states.shape[0] < self.fields.shape[0]:
-            return self.plain(attention, hidden_states, *args, **kwargs)
-        return self.guided(attention, hidden_states, *args, **kwargs)
+        return self.called(attention, hidden_states, *args, **kwargs)
 
-    call.__signature__ = inspect.signature(plain.__call__)  # type: ignore[attr-defined, operator]
+    call.__signature__ = inspect.signature(plain.__call__)  # type: ignore[attr-defined]
     return type(f"Guided{plain.__name__}", (kind,), {"__call__": call})
 
 
@@ -113,6 +119,8 @@ class Guide:
         for place in self.chosen:
             _check(place)
 
+        self._gates = torch.zeros(0)
+
     @property
     def layers(self) -> list[str]:
         """Names of the guided attentions."""
@@ -154,8 +162,10 @@ class Guide:
         self._armed = self.control.active(step)
         if turn in self.steps or not starts:
             self.control.note(step)
-        if not self._armed:
+        gates = self.control.gates()
+        if not self._armed or torch.equal(gates, self._gates):
             return
+        self._gates = gates
         done: set[int] = set()
         for place, wrapper in self._wrapped:
             fields: Any = wrapper.fields

@@ -31,6 +31,16 @@ class GuidedJointAttention(GuidedProcessor):
 
     folds = ("FluxAttnProcessor",)
 
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        image_rotary_emb: Rotation | None = None,
+    ) -> Any:
+        return self.called(attn, hidden_states, encoder_hidden_states, attention_mask, image_rotary_emb)
+
     def guided(
         self,
         attention: Any,

@@ -51,6 +51,18 @@ class GuidedCrossAttention(GuidedProcessor):
 
     folds = ("AttnProcessor2_0",)
 
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        return self.called(attn, hidden_states, encoder_hidden_states, attention_mask, temb, *args, **kwargs)
+
     def guided(
         self,
         attention: Any,

@@ -1,0 +1,514 @@
+"""Attention guidance in pipelines of diffusers: the bias that it adds, what it leaves as it was, and what it draws."""
+
+import warnings
+from types import SimpleNamespace
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0, SlicedAttnProcessor
+from diffusers.models.embeddings import apply_rotary_emb
+
+from learn_to_steer.emojiworld import GUIDANCE, STEPS, WEIGHTS, family_of, load_pipeline
+from learn_to_steer.emojiworld.judge import EmojiWorldDetector
+from learn_to_steer.errors import SteeringError
+from learn_to_steer.guidance import GuidancePlan, Layout
+from learn_to_steer.hosts.diffusers import decoded, denoiser, generate, run_of
+from learn_to_steer.hosts.diffusers.guided import Guided
+from learn_to_steer.language import understood_triplets
+from learn_to_steer.objectives import CentroidObjective
+from learn_to_steer.steering import SteeringPlan
+
+from .made import fingerprint, plain_images
+
+PROMPTS = ["a dog above a cat", "a cat and a dog", "a big cat to the left of a dog"]
+RUN = {"num_inference_steps": 5, "height": 32, "width": 48, "output_type": "pt"}
+STRONG = GuidancePlan(strength=40.0, end=0.5)
+"""The logits of a tiny random network hardly differ, so their spread is small."""
+
+CASES = {
+    "unet, guided": ("pipe", {"guidance_scale": 4.0, "negative_prompt": "a fox"}),
+    "unet, not guided": ("pipe", {"guidance_scale": 1.0}),
+    "xl, guided": ("xl_pipe", {"guidance_scale": 4.0}),
+    "flux": ("flux_pipe", {"max_sequence_length": 24}),
+    "flux, guidance embedded": ("dev_pipe", {"max_sequence_length": 24}),
+    "flux, negative branch": (
+        "flux_pipe",
+        {"max_sequence_length": 24, "true_cfg_scale": 3.0, "negative_prompt": "a fox"},
+    ),
+}
+
+
+@pytest.fixture(params=list(CASES.values()), ids=list(CASES))
+def case(request):
+    name, more = request.param
+    return evenly(request.getfixturevalue(name)), {**RUN, **more}
+
+
+def evenly(pipe):
+    """The pipeline with steps that begin at 0, 0.2, 0.4 ... of its schedule."""
+    if hasattr(pipe, "unet"):
+        pipe.scheduler = diffusers.DDIMScheduler.from_config(
+            pipe.scheduler.config, timestep_spacing="trailing"
+        )
+    return pipe
+
+
+def plainly(pipe, run, prompts=PROMPTS):
+    return generate(pipe, prompts, seed=3, **run).images
+
+
+def guided(pipe, run, prompts=PROMPTS, plan=STRONG, **more):
+    return generate(pipe, prompts, method="attention", guidance=plan, seed=3, **run, **more)
+
+
+# The bias, against attentions that add it as a matrix
+
+
+def matrix(query, key, scale, width, place, tokens, own, strength):
+    """(b, heads, N, T): strength x spread x (own peak - the other's) at the tokens of both objects, one image.
+
+    query (heads, N, d), key (heads, T, d). place: (x, y) of both in shares. own: how many tokens the prompt has."""
+    some = (
+        np.arange(32, dtype=np.float32) * np.float32(0.6180339887) % 1 * np.float32(query.shape[1])
+    ).astype(int)
+    logits = (torch.einsum("hnd,htd->hnt", query[:, some], key) * scale)[..., :own]
+    spread = logits.var(-1, unbiased=False).mean(-1).sqrt()
+    side = int(query.shape[1] ** 0.5)
+    middle = (torch.arange(side) + 0.5) / side
+    ys, xs = (m.reshape(-1) for m in torch.meshgrid(middle, middle, indexing="ij"))
+    peaks = [torch.exp(-((xs - x) ** 2 + (ys - y) ** 2) / (2 * (width * 0.5) ** 2)) for x, y in place]
+    bias = torch.zeros(query.shape[0], query.shape[1], key.shape[1])
+    for k, positions in enumerate(tokens):
+        for t in positions:
+            bias[:, :, t] = strength * spread[:, None] * (peaks[k] - peaks[1 - k])
+    return bias
+
+
+class ExplicitCross:
+    """Cross-attention with the matrix on the last row of the batch."""
+
+    def __init__(self, **bias):
+        self.bias = bias
+
+    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, temb=None):
+        q, k, v = (
+            layer(x).unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+            for layer, x in (
+                (attn.to_q, hidden_states),
+                (attn.to_k, encoder_hidden_states),
+                (attn.to_v, encoder_hidden_states),
+            )
+        )
+        logits = q @ k.mT * attn.scale
+        logits[-1] += matrix(q[-1], k[-1], attn.scale, **self.bias)
+        return attn.to_out[0]((logits.softmax(-1) @ v).transpose(1, 2).flatten(2))
+
+
+class ExplicitJoint:
+    """Joint attention with the matrix on image rows and text columns."""
+
+    def __init__(self, text, **bias):
+        self.text, self.bias = text, bias
+
+    def __call__(
+        self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, image_rotary_emb=None
+    ):
+        def heads(x):
+            return x.unflatten(-1, (attn.heads, -1))
+
+        q, k, v = (
+            heads(attn.to_q(hidden_states)),
+            heads(attn.to_k(hidden_states)),
+            heads(attn.to_v(hidden_states)),
+        )
+        q, k = attn.norm_q(q), attn.norm_k(k)
+        if encoder_hidden_states is not None:
+            states = encoder_hidden_states
+            q = torch.cat([attn.norm_added_q(heads(attn.add_q_proj(states))), q], 1)
+            k = torch.cat([attn.norm_added_k(heads(attn.add_k_proj(states))), k], 1)
+            v = torch.cat([heads(attn.add_v_proj(states)), v], 1)
+        q, k = (apply_rotary_emb(x, image_rotary_emb, sequence_dim=1).transpose(1, 2) for x in (q, k))
+        scale, text = q.shape[-1] ** -0.5, self.text
+        logits = q @ k.mT * scale
+        logits[-1, :, text:, :text] += matrix(q[-1, :, text:], k[-1, :, :text], scale, **self.bias)
+        out = (logits.softmax(-1) @ v.transpose(1, 2)).transpose(1, 2).flatten(2)
+        if encoder_hidden_states is None:
+            return out
+        return attn.to_out[0](out[:, text:]), attn.to_add_out(out[:, :text])
+
+
+@pytest.fixture(scope="module")
+def emojiworlds():
+    return {model: load_pipeline(model=model) for model in ("unet", "mmdit")}
+
+
+@pytest.mark.parametrize(
+    ("model", "masked"),
+    [("unet", None), ("unet", AttnProcessor), ("unet", lambda: SlicedAttnProcessor(2)), ("mmdit", None)],
+    ids=["unet", "unet, another processor", "unet, sliced", "mmdit"],
+)
+def test_the_attention_is_that_of_the_explicit_matrix(emojiworlds, model, masked):
+    pipe, prompt = emojiworlds[model], "a car above a cactus"
+    network = denoiser(pipe)
+    run = run_of(pipe, [prompt], STEPS, guidance_scale=GUIDANCE)
+    plan = GuidancePlan(strength=2.5, width=0.4)
+    made = Guided.prepare(run, plan, understood_triplets([prompt]), family_of(pipe), None, None, None)
+    branch = run.branch(run.encoded(), run.schedule(), "")
+    torch.manual_seed(1)
+    latent = torch.randn(run.latent_shape)
+    places = [place for place in made.guide.places if place.layer.name in made.guide.layers]
+    before = [place.attention.processor for place in places]
+    tokens = list(pipe.tokenizer(prompt).input_ids)
+    bias = {
+        "width": 0.4,
+        "place": made.wanted.layouts[0].places.tolist(),
+        "tokens": [[2], [5]],  # begin, a, car, above, a, cactus, end
+        "own": len(tokens),
+        "strength": 2.5,
+    }
+    assert len(tokens) == 7
+    try:
+        with torch.no_grad():
+            plain = branch.predict(latent, 0)
+            for place in places:
+                explicit = ExplicitCross(**bias) if model == "unet" else ExplicitJoint(32, **bias)
+                place.attention.processor = explicit
+            wanted = branch.predict(latent, 0)
+            for place, processor in zip(places, before, strict=True):
+                place.attention.processor = masked() if masked else processor
+            with made.installed(watching=False):
+                made.begin(0)
+                got = branch.predict(latent, 0)
+                unarmed = branch.predict(latent, 0)  # a further pass of the same turn, such as an evaluation
+            assert torch.equal(unarmed, branch.predict(latent, 0))
+    finally:
+        for place, processor in zip(places, before, strict=True):
+            place.attention.processor = processor
+    assert (wanted - plain).abs().max() > 0.05
+    assert (got - wanted).abs().max() < 2e-4
+    assert network is run.model
+
+
+@pytest.mark.parametrize("kind", ["pipe", "flux_pipe"])
+def test_only_the_conditional_rows_are_guided(request, kind):
+    """What the unconditional branch puts out does not depend on guidance."""
+    pipe = request.getfixturevalue(kind)
+    more = {"guidance_scale": 4.0} if kind == "pipe" else {"true_cfg_scale": 3.0, "negative_prompt": "a fox"}
+    model, outputs = denoiser(pipe), {}
+    for name, plan in (("plain", GuidancePlan(strength=0.0)), ("guided", STRONG)):
+        seen = outputs[name] = []
+        handle = model.register_forward_hook(lambda m, a, out, seen=seen: seen.append(out[0].clone()))
+        guided(
+            pipe,
+            {**RUN, **more, "max_sequence_length": 24} if kind == "flux_pipe" else {**RUN, **more},
+            plan=plan,
+        )
+        handle.remove()
+    plain, biased = outputs["plain"], outputs["guided"]
+    if kind == "pipe":  # one pass, the unconditional rows first
+        assert (plain[0][:3] - biased[0][:3]).abs().max() < 1e-4
+        assert (plain[0][3:] - biased[0][3:]).abs().max() > 1e-3
+    else:  # two passes, the conditional one first
+        assert (plain[0] - biased[0]).abs().max() > 1e-3
+        assert torch.equal(plain[1], biased[1])
+
+
+# What it leaves as it was
+
+
+def test_off_is_plain_to_the_bit(case):
+    pipe, run = case
+    given = {**run, "negative_prompt": [run["negative_prompt"]]} if "negative_prompt" in run else run
+    for prompt, plan in (("a cat and a dog", STRONG), ("a dog above a cat", GuidancePlan(strength=0.0))):
+        drawn = guided(pipe, run, [prompt], plan)
+        assert torch.equal(drawn.images, plain_images(pipe, [prompt], 3, **given))
+        assert drawn.trace.guidance is None
+
+
+def test_a_prompt_without_a_relation_stays_plain_among_others(case):
+    pipe, run = case
+    before = fingerprint(denoiser(pipe))
+    drawn, plain = guided(pipe, run), plainly(pipe, run)
+    assert fingerprint(denoiser(pipe)) == before
+    assert (drawn.images[1] - plain[1]).abs().max() < 1e-3
+    assert all((drawn.images[i] - plain[i]).abs().max() > 3e-3 for i in (0, 2))
+    told = drawn.trace.guidance
+    assert [one is not None for one in told["layouts"]] == [True, False, True]
+    assert told["layouts"][2]["objects"] == ["big cat", "dog"]
+    # Steps of five begin at 0, 0.2, 0.4, 0.6 and 0.8; the plan ends at a half.
+    assert [one["on"] for one in told["steps"]] == [[[i < 3], [], [i < 3]] for i in range(5)]
+
+
+def test_it_makes_no_pass_of_its_own_and_no_gradient(case):
+    pipe, run = case
+    with torch.inference_mode():
+        drawn = guided(pipe, run)
+        plain = generate(pipe, PROMPTS, seed=3, **run)
+    assert drawn.model_calls == plain.model_calls
+    assert drawn.trace.forwards == drawn.trace.backwards == 0
+
+
+def test_everything_is_restored_after_an_exception(case):
+    pipe, run = case
+    model, plain = denoiser(pipe), plainly(pipe, run)
+    before = fingerprint(model)
+    calls = []
+
+    def failing(module, args):
+        calls.append(1)
+        if len(calls) == 2:
+            raise RuntimeError("out of memory")
+
+    handle = model.register_forward_pre_hook(failing)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        guided(pipe, run)
+    handle.remove()
+    assert fingerprint(model) == before
+    assert torch.equal(plainly(pipe, run), plain)
+
+
+def test_processors_that_are_modules_stay_parts_of_the_model(pipe):
+    class Scaling(torch.nn.Module):
+        """As IP-Adapter's: a module with weights that takes arguments of its own."""
+
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.tensor(2.0))
+            self.plain, self.given = AttnProcessor2_0(), []
+
+        def __call__(
+            self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, temb=None, extra=None
+        ):
+            self.given.append((extra, attention_mask is None))
+            return self.weight * self.plain(attn, hidden_states, encoder_hidden_states, attention_mask)
+
+    unet = evenly(pipe).unet
+    mine = unet.down_blocks[0].attentions[0].transformer_blocks[0].attn2
+    mine.set_processor(Scaling())
+    names = set(unet.state_dict())
+    run = {**RUN, "guidance_scale": 4.0, "cross_attention_kwargs": {"extra": 7}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        first, plain = guided(pipe, run), plainly(pipe, run)
+    assert set(unet.state_dict()) == names
+    given = mine.processor.given
+    assert {extra for extra, _ in given} == {7}
+    assert [unmasked for _, unmasked in given[:5]] == [False, False, False, True, True]
+    assert (first.images[0] - plain[0]).abs().max() > 3e-3
+
+
+def test_a_processor_that_takes_no_mask_is_refused(pipe):
+    class Own:
+        def __call__(self, attn, hidden_states, encoder_hidden_states=None):
+            return hidden_states
+
+    attention = pipe.unet.down_blocks[0].attentions[0].transformer_blocks[0].attn2
+    attention.processor = Own()
+    with pytest.raises(SteeringError, match=r"got Own in layer down\.0\.0"):
+        guided(pipe, {**RUN, "guidance_scale": 4.0})
+    assert isinstance(attention.processor, Own)
+
+
+def test_fused_projections_are_guided_the_same(pipe, flux_pipe):
+    for made, more in ((pipe, {"guidance_scale": 4.0}), (flux_pipe, {"max_sequence_length": 24})):
+        run = {**RUN, **more}
+        before = guided(made, run).images
+        denoiser(made).fuse_qkv_projections()
+        assert (guided(made, run).images - before).abs().max() < 1e-3
+
+
+def test_a_scheduler_of_two_turns_a_step_is_guided_on_both(pipe):
+    pipe.scheduler = diffusers.HeunDiscreteScheduler.from_config(pipe.scheduler.config)
+    armed = []
+    made = guided(
+        pipe,
+        {**RUN, "guidance_scale": 4.0},
+        callback_on_step_end=lambda p, turn, t, tensors: armed.append(turn) or {},
+    )
+    assert [one["step"] for one in made.trace.guidance["steps"]] == [0, 1, 2, 3, 4]
+    assert len(armed) == 9
+
+
+@pytest.mark.parametrize("kind", ["pipe", "flux_pipe"])
+def test_it_is_compiled_with_the_model(request, kind):
+    pipe = request.getfixturevalue(kind)
+    run = {**RUN, "guidance_scale": 4.0} if kind == "pipe" else {**RUN, "max_sequence_length": 24}
+    wanted, plain = guided(pipe, run).images, plainly(pipe, run)
+    torch._dynamo.reset()
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    name = "unet" if kind == "pipe" else "transformer"
+    network = getattr(pipe, name)
+    setattr(pipe, name, torch.compile(network, backend=backend, fullgraph=True))
+    try:
+        assert (guided(pipe, run).images - wanted).abs().max() < 1e-4
+        made = len(graphs)
+        assert made == 2  # guided and not
+        assert (guided(pipe, run).images - wanted).abs().max() < 1e-4
+        assert len(graphs) == made
+        assert (plainly(pipe, run) - plain).abs().max() < 1e-4
+    finally:
+        setattr(pipe, name, network)
+        torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "flux_pipe"])
+def test_half_precision(request, kind):
+    pipe = request.getfixturevalue(kind).to(torch.bfloat16)
+    run = {**RUN, "guidance_scale": 4.0} if kind == "pipe" else {**RUN, "max_sequence_length": 24}
+    drawn = guided(pipe, run)
+    assert drawn.images.isfinite().all()
+    assert (drawn.images[0] - plainly(pipe, run)[0]).abs().max() > 3e-3
+
+
+# What it is told
+
+
+def test_a_box_needs_no_relation(pipe):
+    run = {**RUN, "guidance_scale": 4.0}
+    drawn = guided(pipe, run, ["a cat and a dog"], boxes={"dog": (0.0, 0.5, 0.5, 1.0)})
+    assert drawn.trace.guidance["layouts"][0]["places"] == [[0.25, 0.75]]
+    assert (drawn.images - plainly(pipe, run, ["a cat and a dog"])).abs().max() > 3e-3
+
+
+def test_a_box_moves_the_object_of_a_relation(pipe):
+    run = {**RUN, "guidance_scale": 4.0}
+    told = guided(pipe, run, "a dog above a cat", boxes={"cat": (0.5, 0.6, 1.0, 1.0)}).trace.guidance
+    (dog, cat) = told["layouts"][0]["places"]
+    assert cat == [0.75, 0.8]
+    assert dog[1] <= 0.8 - 0.36
+
+
+def test_a_layout_given_by_hand_is_taken(pipe):
+    by_hand = Layout(np.array([[0.2, 0.3], [0.6, 0.9]]), np.full((2, 2), 0.4))
+    told = guided(pipe, {**RUN, "guidance_scale": 4.0}, "a dog above a cat", layout=by_hand).trace.guidance
+    assert told["layouts"][0]["places"] == [[0.2, 0.3], [0.6, 0.9]]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"method": "bias"}, 'got "bias"'),
+        ({"method": "both"}, "Expected an objective"),
+        ({"boxes": {"dog": (0, 0, 1, 1)}}, 'got "gradient"'),
+        ({"method": "attention", "boxes": {"cow": (0, 0, 1, 1)}}, '"cow"'),
+        ({"method": "attention", "boxes": {"dog": (0, 0.6, 1, 1), "cat": (0, 0, 1, 0.4)}}, "contradict"),
+        ({"method": "attention", "boxes": [None, None]}, "one boxes or 1, got 2"),
+        ({"method": "attention", "layout": Layout(np.zeros((1, 2)), np.ones((1, 2)))}, "layout of 2 objects"),
+        ({"method": "attention", "guidance": GuidancePlan(layers=("up.9",))}, r"got up\.9"),
+    ],
+)
+def test_bad_input_is_met_at_the_door(pipe, more, says):
+    with pytest.raises(SteeringError, match=says):
+        generate(pipe, "a dog above a cat", seed=3, **RUN, **more)
+
+
+def test_a_relation_that_has_no_place_is_left_out_with_a_warning(pipe):
+    with pytest.warns(UserWarning, match="dog behind cat"):
+        drawn = guided(pipe, {**RUN, "guidance_scale": 4.0}, "a dog behind a cat")
+    assert [one.triplet.relation.value for one in drawn.left_out[0]] == ["behind"]
+    assert torch.equal(drawn.images, plain_images(pipe, ["a dog behind a cat"], 3, **RUN, guidance_scale=4.0))
+
+
+# The classifier in front of it, and the gradient behind it
+
+
+class Certain(CentroidObjective):
+    """Says at step s that everything holds with the s-th of some probabilities."""
+
+    def __init__(self, probabilities):
+        super().__init__()
+        self.probabilities, self.asked = probabilities, []
+
+    def __call__(self, maps, targets, step):
+        self.asked.append(step.step)
+        reading = super().__call__(maps, targets, step)
+        chosen = torch.full_like(reading.probability, self.probabilities[step.step])
+        return SimpleNamespace(loss=reading.loss, probability=chosen, mask=reading.mask)
+
+
+def test_the_classifier_switches_a_relation_off_and_on_again(case):
+    pipe, run = case
+    objective = Certain([0.5, 0.99, 0.5, 0.5, 0.5])
+    plan = GuidancePlan(strength=40.0, end=0.8, reached=0.9)
+    drawn = guided(pipe, run, plan=plan, objective=objective)
+    assert objective.asked == [0, 1, 2, 3]
+    assert [one["on"][0] for one in drawn.trace.guidance["steps"]] == [
+        [True],
+        [True],
+        [False],
+        [True],
+        [False],
+    ]
+    assert drawn.trace.forwards == 0
+
+
+def test_what_is_read_is_the_attention_without_the_bias(pipe):
+    """In the first guided layer of a pass nothing else differs from a plain pass."""
+    seen = {}
+    for name, strength in (("plain", 1e-9), ("guided", 50.0)):
+
+        class First(CentroidObjective):
+            def __call__(self, maps, targets, step, name=name):
+                seen.setdefault(name, maps.maps[0].clone())
+                return super().__call__(maps, targets, step)
+
+        plan = GuidancePlan(strength=strength, reached=0.9)
+        guided(pipe, {**RUN, "guidance_scale": 4.0}, plan=plan, objective=First(layers=("down.0.0",)))
+    assert (seen["plain"] - seen["guided"]).abs().max() < 1e-6
+
+
+def test_both_guides_first_and_moves_where_it_does_not_hold(case):
+    pipe, run = case
+    before = fingerprint(denoiser(pipe))
+    objective = Certain([0.5] * 5)
+    drawn = generate(
+        pipe,
+        PROMPTS,
+        objective=objective,
+        method="both",
+        guidance=STRONG,
+        plan=SteeringPlan(start=0.2, end=0.5, evaluations_per_step=1),
+        seed=3,
+        **run,
+    )
+    moved = {(r.step, r.image) for r in drawn.trace.records if r.move}
+    assert moved == {(1, 0), (1, 2), (2, 0), (2, 2)}
+    assert drawn.trace.guidance["steps"][0]["on"] == [[True], [], [True]]
+    assert fingerprint(denoiser(pipe)) == before
+
+
+def test_both_moves_nothing_that_the_own_pass_of_an_earlier_step_saw_hold(pipe):
+    plan = SteeringPlan(start=0.2, end=0.5)
+    drawn = generate(
+        evenly(pipe), PROMPTS, objective=Certain([0.99] * 5), method="both", guidance=STRONG, plan=plan, seed=3,
+        **RUN, guidance_scale=4.0,
+    )  # fmt: skip
+    assert drawn.trace.evaluations == [0, 0, 0]
+
+
+@pytest.mark.parametrize("model", ["unet", "mmdit"])
+def test_one_picture_obeys_without_a_gradient(emojiworlds, model):
+    """A picture that is wrong when it is drawn plainly."""
+    pipe = emojiworlds[model]
+    prompt, seed = OBEYS[model]
+    run = {"seed": seed, "num_inference_steps": STEPS, "guidance_scale": GUIDANCE, "family": family_of(pipe)}
+    detector = EmojiWorldDetector(WEIGHTS)
+    height = {}
+    for method in ("gradient", "attention"):
+        drawn = generate(pipe, prompt, method=method, output_type="latent", **run)
+        (found,) = detector.detect(decoded(pipe, drawn.latents))
+        height[method] = {one.name: (one.box[1] + one.box[3]) / 2 for one in found}
+    subject, other = (words.removeprefix("a ").removeprefix("an ") for words in prompt.split(" above "))
+    plain = height["gradient"]
+    assert not (subject in plain and other in plain and plain[subject] < plain[other])
+    assert height["attention"][subject] < height["attention"][other] - 20
+
+
+OBEYS = {"unet": ("a cat above a dog", 1), "mmdit": ("a cat above a dog", 1)}

@@ -1,0 +1,145 @@
+"""When guidance is on, and for which objects."""
+
+import numpy as np
+import pytest
+import torch
+
+from learn_to_steer.attention import AttentionLayer
+from learn_to_steer.errors import SteeringError
+from learn_to_steer.guidance import (
+    AttentionGuidance,
+    GuidancePlan,
+    Layout,
+    check_method,
+    guided_layers,
+    object_fields,
+    token_columns,
+)
+from learn_to_steer.objectives import RelationTarget
+
+THREE = Layout(np.array([[0.2, 0.5], [0.8, 0.5], [0.5, 0.2]]), np.full((3, 2), 0.5))
+ONE = Layout(np.array([[0.5, 0.5]]), np.full((1, 2), 0.5))
+CHAIN = [RelationTarget(0, 1, "to the left of"), RelationTarget(2, 1, "above")]
+
+
+def guidance(plan=None, **changes):
+    """Three images: two relations in three objects, none, and a box alone."""
+    settings = {
+        "targets": [CHAIN, [], []],
+        "layouts": [THREE, None, ONE],
+        "columns": token_columns([[[1], [2], [3]], [], [[4]]], 8),
+        "steps": [0, 1, 2],
+        "strength": 2.0,
+    }
+    return AttentionGuidance(plan or GuidancePlan(reached=0.9), **{**settings, **changes})
+
+
+def test_all_objects_are_guided_until_something_is_read():
+    one = guidance()
+    assert one.images == [0, 2]
+    assert one.gates().tolist() == [[1, 1, 1], [0, 0, 0], [1, 0, 0]]
+    fields = one.fields(4, 6)
+    assert fields.shape == (3, 3, 24)
+    assert torch.equal(fields[0], object_fields(THREE, 4, 6, 0.35))
+    assert not fields[1].any()
+
+
+def test_a_relation_that_holds_is_switched_off_and_on_again_when_it_is_lost():
+    one = guidance()
+    one.observe(torch.tensor([[0.95, 0.2]]), [0])
+    assert one.gates()[0].tolist() == [0, 1, 1]  # the second relation still needs its objects
+    one.observe(torch.tensor([[0.95, 0.9]]), [0])
+    assert one.gates()[0].tolist() == [0, 0, 0]
+    assert one.active(1)  # the box of the third picture
+    one.observe(torch.tensor([[0.5, 0.95]]), [0])
+    assert one.gates()[0].tolist() == [1, 1, 0]
+
+
+def test_columns_of_a_reading_may_be_about_some_relations_only():
+    one = guidance()
+    one.observe(torch.tensor([[0.95, 1.0]]), [0], [[1]])
+    assert one.gates()[0].tolist() == [1, 1, 0]
+
+
+def test_without_a_threshold_nothing_is_switched():
+    one = guidance(GuidancePlan())
+    one.observe(torch.ones(1, 2), [0])
+    assert one.gates()[0].tolist() == [1, 1, 1]
+    assert not one.switches
+
+
+def test_it_is_active_at_its_steps_only_and_never_at_strength_0():
+    assert [guidance().active(step) for step in range(4)] == [True, True, True, False]
+    assert not guidance(strength=0.0).active(0)
+    nothing = guidance(targets=[[], [], []], layouts=[None, None, None])
+    assert not nothing.active(0)
+
+
+def test_what_was_on_is_put_down():
+    one = guidance()
+    one.note(0)
+    one.observe(torch.tensor([[0.95, 0.2]]), [0])
+    one.note(1)
+    one.note(3)
+    told = one.to_dict([["dog", "cat", "fox"], [], ["owl"]])
+    assert [s["step"] for s in told["steps"]] == [0, 1, 3]
+    assert told["steps"][0]["on"] == [[True, True], [], [True]]
+    assert told["steps"][1]["on"] == [[False, True], [], [True]]
+    assert told["steps"][2]["on"] == [[False, False], [], [False]]
+    assert told["layouts"][0]["objects"] == ["dog", "cat", "fox"]
+    assert told["layouts"][1] is None
+    assert told["strength"] == 2.0
+
+
+SHARES = [i / 20 for i in range(20)]
+
+
+def test_steps_begin_inside_the_plans_share():
+    assert GuidancePlan(end=0.3).steps(SHARES) == (list(range(6)), "")
+    assert GuidancePlan(start=0.1, end=0.2).steps(SHARES) == ([2, 3], "")
+    late = [0.5 + i / 20 for i in range(10)]
+    steps, why = GuidancePlan(end=0.3).steps(late)
+    assert steps == []
+    assert "begins at 50%" in why
+    assert GuidancePlan(strength=0).steps(SHARES) == ([], "Attention not guided: the strength is 0.")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"end": 1.2}, {"start": 0.5, "end": 0.3}, {"strength": -1}, {"width": 0}, {"others": -1}, {"reached": 0},
+     {"layers": ()}, {"strength": float("nan")}, {"elsewhere": True}],
+)  # fmt: skip
+def test_a_plan_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(SteeringError):
+        GuidancePlan(**wrong)
+
+
+def test_presets_are_changed_by_name():
+    assert GuidancePlan.preset("attention", width=0.3).width == 0.3
+    with pytest.raises(SteeringError, match='got "fast"'):
+        GuidancePlan.preset("fast")
+    with pytest.raises(SteeringError, match="got widht"):
+        GuidancePlan.preset("both", widht=0.3)
+
+
+def test_methods_have_names():
+    assert check_method("both") == "both"
+    with pytest.raises(SteeringError, match='gradient, attention, both, got "bias"'):
+        check_method("bias")
+
+
+UNET = [
+    AttentionLayer(n, n.split(".")[0], i, 4)
+    for i, n in enumerate(["down.0.0", "down.1.0", "mid.0", "up.0.0"])
+]
+JOINT = [AttentionLayer(n, n.split(".")[0], i, 4) for i, n in enumerate(["double.0", "single.0"])]
+
+
+def test_of_a_unet_the_way_down_is_guided_and_of_a_transformer_everything():
+    assert guided_layers("sd1", UNET) == ["down.0.0", "down.1.0"]
+    assert guided_layers("never seen", UNET) == ["down.0.0", "down.1.0"]
+    assert guided_layers("flux", JOINT) == ["double.0", "single.0"]
+    assert guided_layers("sd1", UNET[2:]) == ["mid.0", "up.0.0"]  # rather all than none
+    assert guided_layers("sd1", UNET, ("up.0.0",)) == ["up.0.0"]
+    with pytest.raises(SteeringError, match=r"got up\.7"):
+        guided_layers("sd1", UNET, ("up.7",))
