@@ -41,6 +41,24 @@ def append(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
+def stream(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(place in the file, record) for every whole record of a log, one after the other, whatever its length; whatever is no
+    record is left out. None where there is no log."""
+    try:
+        with open(path, "rb") as file:
+            place = 0
+            for line in file:
+                try:
+                    record = json.loads(line)
+                except (ValueError, RecursionError):
+                    record = None
+                if isinstance(record, dict):
+                    yield place, record
+                place += len(line)
+    except FileNotFoundError:
+        return
+
+
 def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """All whole records of a log, in order; none where there is no log. Torn lines are left out: the last one, and those
     behind which the log went on.

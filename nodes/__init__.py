@@ -8,7 +8,24 @@ from types import ModuleType
 
 from comfy_api.latest import ComfyExtension, io
 
-TOPICS = ("prompt", "classifier", "steering", "samplers", "attention", "report", "emojiworld")
+from .compat import Rename, register_renames
+
+TOPICS = (
+    "prompt",
+    "classifier",
+    "steering",
+    "layout",
+    "samplers",
+    "attention",
+    "boxes",
+    "report",
+    "check",
+    "emojiworld",
+)
+
+
+RENAMES: tuple[Rename, ...] = ()
+"""Nodes that were published under another name. None has been yet; whoever renames one adds it here."""
 
 
 class LearnToSteerExtension(ComfyExtension):
@@ -18,6 +35,7 @@ class LearnToSteerExtension(ComfyExtension):
         classifier_topic = _topic("classifier")
         if classifier_topic is not None:
             classifier_topic.register_folders()
+        await register_renames(RENAMES)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The nodes of every topic. A part of the host that is gone takes the nodes that need it, and no others."""

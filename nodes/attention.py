@@ -12,6 +12,7 @@ from PIL import Image
 from ..learn_to_steer.errors import SteeringError
 from ..learn_to_steer.hosts.comfyui.capture import capture, classify
 from ..learn_to_steer.pictures import heat_overlay, object_heats
+from .compat import ADVANCED, aliases
 from .pictures import pictures_of, to_images
 from .types import ATTENTION, CATEGORY, CLASSIFIER, MODELS, RELATIONS, SPEAKS
 
@@ -23,6 +24,7 @@ class CaptureAttention(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LearnToSteer_CaptureAttention",
+            **aliases("attention map", "cross attention", "daam"),
             display_name="Capture Attention",
             category=CATEGORY,
             description="Adds noise to finished latents, runs the model once and keeps its attention to each object of the prompt.",
@@ -51,13 +53,14 @@ class AttentionHeatmaps(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LearnToSteer_AttentionHeatmaps",
+            **aliases("attention map", "cross attention", "daam", "heat map"),
             display_name="Attention Heatmaps",
             category=CATEGORY,
             description="Draws the attention of each object over the picture: one output picture for each object of each input picture.",
             inputs=[
                 ATTENTION.Input("attention", tooltip="From Capture Attention."),
                 io.Image.Input("image", tooltip="The decoded pictures of the same latents."),
-                io.String.Input("layers", default="", optional=True, tooltip='Names of attention layers, such as "mid.0, up.1.0", separated by commas; empty: the mean of all.'),
+                io.String.Input("layers", default="", optional=True, tooltip='Names of attention layers, such as "mid.0, up.1.0", separated by commas; empty: the mean of all.', **ADVANCED),
             ],
             outputs=[
                 io.Image.Output("overlays", display_name="IMAGE", tooltip="Object by object for the first picture, then for the next."),
@@ -88,6 +91,7 @@ class ClassifyRelation(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LearnToSteer_ClassifyRelation",
+            **aliases("left right", "judge", "obeyed", "probability"),
             **SPEAKS,
             is_output_node=True,
             display_name="Classify Relation",
@@ -95,7 +99,7 @@ class ClassifyRelation(io.ComfyNode):
             description="Reads the prompt's relations off captured attention.",
             inputs=[
                 ATTENTION.Input("attention", tooltip="From Capture Attention."),
-                CLASSIFIER.Input("classifier", tooltip="From Load Relation Classifier: one made for the model that the attention is from, or none."),
+                CLASSIFIER.Input("classifier", tooltip="From Load Relation Classifier: the universal one, or one made for the model that the attention is from."),
             ],
             outputs=[
                 io.Float.Output("probability", display_name="probability", tooltip="The lowest probability of all relations and pictures; 1 where there is nothing to read."),

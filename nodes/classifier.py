@@ -10,13 +10,16 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ..learn_to_steer.classifiers import load_classifier, shipped_folder
+from ..learn_to_steer.classifiers import UNIVERSAL, load_classifier, shipped_classifier, shipped_folder
 from ..learn_to_steer.errors import SteeringError
 from ..learn_to_steer.objectives import CentroidObjective, LearnedObjective
+from .compat import aliases
 from .types import CATEGORY, CLASSIFIER
 
 FOLDER = "relation_classifiers"
 SUFFIXES = (".safetensors", ".pth")
+_UNIVERSAL_FILE = f"{UNIVERSAL}.safetensors"
+UNIVERSAL_NAME = "universal: reads every model"
 BY_HAND = "none: compare centres of attention"
 
 
@@ -48,14 +51,16 @@ def _files() -> dict[str, Path]:
 
 
 def classifier_names() -> list[str]:
-    """Files the node offers, the rule without a classifier last."""
+    """What the node offers: the classifier for every model first, the rule without a classifier last, files in between."""
     register_folders()
-    return [*sorted(_files()), BY_HAND]
+    return [UNIVERSAL_NAME, *sorted(name for name in _files() if name != _UNIVERSAL_FILE), BY_HAND]
 
 
 def path_of(name: str) -> Path:
     """The file of this name. Raises SteeringError where there is none."""
     register_folders()
+    if name == UNIVERSAL_NAME:
+        return shipped_classifier(UNIVERSAL)
     path = _files().get(name)
     if path is None:
         raise SteeringError(
@@ -72,18 +77,19 @@ class LoadRelationClassifier(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LearnToSteer_LoadRelationClassifier",
+            **aliases("learn to steer", "classifier", "left right"),
             display_name="Load Relation Classifier",
             category=CATEGORY,
-            description="Loads what reads relations out of a model's attention. A classifier belongs to one model family. "
-            "Files: .safetensors, or the authors' .pth (read as plain data, never as code).",
+            description="Loads what reads relations out of a model's attention. The universal one reads every model; any other "
+            "belongs to one model family. Files: .safetensors, or the authors' .pth (read as plain data, never as code).",
             inputs=[
                 io.Combo.Input(
                     "classifier_name",
                     options=classifier_names(),
-                    default=BY_HAND,
-                    tooltip=f"A file of models/{FOLDER}, or one that ships with this pack: those named emojiworld are for "
-                    'EmojiWorld only. "none" needs no file and fits any model: it compares where the attention of both objects '
-                    "is centred, which is weaker.",
+                    default=UNIVERSAL_NAME,
+                    tooltip='"universal" ships with this pack and reads every model, on layers that suit its family. Else a file '
+                    f"of models/{FOLDER} that was trained for your model; those named emojiworld are for EmojiWorld only. "
+                    '"none" needs no file: it compares where the attention of both objects is centred, which is weaker.',
                 )
             ],
             outputs=[
@@ -96,7 +102,9 @@ class LoadRelationClassifier(io.ComfyNode):
     def fingerprint_inputs(cls, classifier_name: str) -> str:
         if classifier_name == BY_HAND:
             return classifier_name
-        path = _files().get(classifier_name)
+        path = (
+            path_of(classifier_name) if classifier_name == UNIVERSAL_NAME else _files().get(classifier_name)
+        )
         return f"{classifier_name} {path.stat().st_mtime if path else 'missing'}"
 
     @classmethod
@@ -106,7 +114,8 @@ class LoadRelationClassifier(io.ComfyNode):
         with torch.inference_mode(False):  # its weights take part in a backward pass
             objective = LearnedObjective(load_classifier(path_of(classifier_name)))
         card = objective.card
-        layers = ", ".join(card.layers) if card.layers is not None else "all"
+        any_layers = "those recommended for the model" if card.family == "any" else "all"
+        layers = ", ".join(card.layers) if card.layers is not None else any_layers
         return io.NodeOutput(
             objective, f"family: {card.family}\nrelations: {', '.join(card.relations)}\nlayers: {layers}"
         )

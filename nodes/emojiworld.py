@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..learn_to_steer.emojiworld import FAMILIES
 from ..learn_to_steer.errors import SteeringError
+from .compat import aliases
 from .types import CATEGORY
 
 
@@ -16,6 +17,7 @@ class LoadEmojiWorld(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LearnToSteer_LoadEmojiWorld",
+            **aliases("tiny model", "example model", "learn to steer"),
             display_name="Load EmojiWorld",
             category=CATEGORY,
             description="A tiny text-to-image model (128 x 128 pixels, twelve emoji) that draws well and places badly. Good settings: "

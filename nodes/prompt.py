@@ -9,6 +9,7 @@ from comfy_api.latest import io, ui
 from ..learn_to_steer.hosts.comfyui.prompt.owner import owned
 from ..learn_to_steer.hosts.comfyui.prompt.relations import MARK, PromptRelations, read_prompt
 from ..learn_to_steer.language import RelationTriplet
+from .compat import aliases
 from .types import CATEGORY, RELATIONS, SPEAKS
 
 
@@ -19,6 +20,7 @@ class RelationPrompt(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LearnToSteer_RelationPrompt",
+            **aliases("left right", "above below", "spatial relations", "regional", "layout", "where things are"),
             **SPEAKS,
             is_output_node=True,
             display_name="Relation Prompt",

@@ -11,8 +11,9 @@ from PIL import Image
 
 from ..learn_to_steer.hosts.comfyui.execution import executing
 from ..learn_to_steer.hosts.comfyui.graph import Graph
-from ..learn_to_steer.hosts.comfyui.report import in_words, plots_of
-from ..learn_to_steer.pictures import Panel, report_figure
+from ..learn_to_steer.hosts.comfyui.report import in_words, layouts_of, plots_of
+from ..learn_to_steer.pictures import Panel, fitted, layout_picture, report_figure
+from .compat import aliases
 from .pictures import pictures_of, to_images
 from .types import CATEGORY, SPEAKS, TRACE
 
@@ -26,6 +27,7 @@ class SteeringReport(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LearnToSteer_SteeringReport",
+            **aliases("trace", "what happened", "left right"),
             **SPEAKS,
             is_output_node=True,
             display_name="Steering Report",
@@ -59,9 +61,16 @@ class SteeringReport(io.ComfyNode):
             said = in_words(runs, i, len(pictures), reasons, remarks)
             lines += [f"picture {i + 1}: {line}" for line in said]
             plots = plots_of(runs, i, len(pictures))
-            steered = any(record.move > 0 for _, records in plots for record in records)
-            panel = Panel("steered" if steered else "plain", picture)
-            sheets.append(report_figure(f"Picture {i + 1}", said, [panel], runs=plots))
+            layouts = layouts_of(runs, i, len(pictures))
+            moved = any(record.move > 0 for _, records in plots for record in records)
+            title = "steered" if moved else "guided" if layouts else "plain"
+            drawn = [
+                Panel("layout", layout_picture(layout, names, *fitted(picture).size))
+                for layout, names in layouts
+            ]
+            sheets.append(
+                report_figure(f"Picture {i + 1}", said, [Panel(title, picture), *drawn], runs=plots)
+            )
         width, height = max(s.width for s in sheets), max(s.height for s in sheets)
         even = [_padded(s, width, height) for s in sheets]
         text = "\n".join(lines)

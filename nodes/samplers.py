@@ -12,11 +12,12 @@ import nodes as host_nodes
 
 from ..learn_to_steer.errors import SteeringError
 from ..learn_to_steer.hosts.comfyui.capture import sample_where_needed
+from ..learn_to_steer.hosts.comfyui.choice import steering_of
 from ..learn_to_steer.hosts.comfyui.log import SteeringLog
-from ..learn_to_steer.hosts.comfyui.run import Steering, why_not_owned
+from ..learn_to_steer.hosts.comfyui.run import why_not_owned
 from ..learn_to_steer.hosts.comfyui.steer import steered_model, steers
-from ..learn_to_steer.steering import SteeringPlan
-from .types import CATEGORY, CLASSIFIER, MODELS, OPTIONS, RELATIONS, TRACE
+from .compat import aliases
+from .types import CATEGORY, CLASSIFIER, LAYOUT, MODELS, OPTIONS, RELATIONS, TRACE
 
 ALWAYS, NEEDED = "always", "only if needed"
 
@@ -36,10 +37,11 @@ def _ksampler_inputs() -> list[Any]:
 def _steering_inputs() -> list[Any]:
     return [
         RELATIONS.Input("relations", tooltip="From the Relation Prompt whose conditioning is the positive one."),
-        CLASSIFIER.Input("classifier", tooltip="From Load Relation Classifier: one made for this model, or none."),
+        CLASSIFIER.Input("classifier", optional=True, tooltip='From Load Relation Classifier: the universal one, or one made for this model. The method "attention" goes without.'),
         OPTIONS.Input("options", optional=True, tooltip='From Steering Options; without it the plan "fast".'),
         io.Combo.Input("steer", options=[ALWAYS, NEEDED], default=ALWAYS, optional=True, tooltip='"only if needed": sample plainly, read the relations off the attention, and sample again with steering only those pictures where one is not met.'),
         io.Float.Input("met_at", default=0.5, min=0.0, max=1.0, step=0.01, optional=True, tooltip='For "only if needed": a relation read with at least this probability counts as met.'),
+        LAYOUT.Input("layout", optional=True, tooltip="From Relation Layout: places of objects by hand, for the methods with attention. Without it they are solved from the relations."),
     ]  # fmt: skip
 
 
@@ -51,12 +53,13 @@ def _outputs() -> list[Any]:
 
 
 def _run(
-    sample: Any, model: Any, positive: Any, relations: Any, classifier: Any, options: Any, steer: str, met_at: float
+    sample: Any, model: Any, positive: Any, relations: Any, classifier: Any, options: Any, layout: Any, steer: str,
+    met_at: float,
 ) -> io.NodeOutput:  # fmt: skip
     """sample: MODEL -> (latent dict,), as the host's sampling call gives it. Raises SteeringError for the conditioning of
     another prompt."""
     log = SteeringLog(of_latents=True)
-    steering = Steering(relations, classifier, options or SteeringPlan.preset("fast"), log)
+    steering = steering_of(options, relations, classifier, layout, log)
     if steers(steering):
         sentence = why_not_owned(relations, [{**extra, "cross_attn": states} for states, extra in positive])
         if sentence is not None:
@@ -81,6 +84,7 @@ class SteeringKSampler(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LearnToSteer_SteeringKSampler",
+            **aliases("left right", "regional", "layout", "attend and excite", "learn to steer", "sampler"),
             display_name="Steering KSampler",
             category=CATEGORY,
             description="The KSampler, steered towards the relations of the prompt. Without a relation, or at strength 0, it gives "
@@ -98,8 +102,8 @@ class SteeringKSampler(io.ComfyNode):
     @classmethod
     def execute(
         cls, model: Any, seed: int, steps: int, cfg: float, sampler_name: str, scheduler: str, positive: Any, negative: Any,
-        latent_image: Any, denoise: float, relations: Any, classifier: Any, options: Any = None, steer: str = ALWAYS,
-        met_at: float = 0.5,
+        latent_image: Any, denoise: float, relations: Any, classifier: Any = None, options: Any = None,
+        steer: str = ALWAYS, met_at: float = 0.5, layout: Any = None,
     ) -> io.NodeOutput:  # fmt: skip
         def sample(of_model: Any) -> Any:
             return host_nodes.common_ksampler(
@@ -115,7 +119,7 @@ class SteeringKSampler(io.ComfyNode):
                 denoise=denoise,
             )
 
-        return _run(sample, model, positive, relations, classifier, options, steer, met_at)
+        return _run(sample, model, positive, relations, classifier, options, layout, steer, met_at)
 
 
 class SteeringKSamplerAdvanced(io.ComfyNode):
@@ -125,6 +129,7 @@ class SteeringKSamplerAdvanced(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LearnToSteer_SteeringKSamplerAdvanced",
+            **aliases("left right", "regional", "layout", "attend and excite", "learn to steer", "sampler"),
             display_name="Steering KSampler (Advanced)",
             category=CATEGORY,
             description="The advanced KSampler, steered towards the relations of the prompt. The plan's start and end are shares "
@@ -146,8 +151,8 @@ class SteeringKSamplerAdvanced(io.ComfyNode):
     def execute(
         cls, model: Any, add_noise: str, noise_seed: int, steps: int, cfg: float, sampler_name: str, scheduler: str,
         positive: Any, negative: Any, latent_image: Any, start_at_step: int, end_at_step: int,
-        return_with_leftover_noise: str, relations: Any, classifier: Any, options: Any = None, steer: str = ALWAYS,
-        met_at: float = 0.5,
+        return_with_leftover_noise: str, relations: Any, classifier: Any = None, options: Any = None,
+        steer: str = ALWAYS, met_at: float = 0.5, layout: Any = None,
     ) -> io.NodeOutput:  # fmt: skip
         def sample(of_model: Any) -> Any:
             return host_nodes.common_ksampler(
@@ -156,7 +161,7 @@ class SteeringKSamplerAdvanced(io.ComfyNode):
                 force_full_denoise=return_with_leftover_noise != "enable",
             )  # fmt: skip
 
-        return _run(sample, model, positive, relations, classifier, options, steer, met_at)
+        return _run(sample, model, positive, relations, classifier, options, layout, steer, met_at)
 
 
 NODES: list[type[io.ComfyNode]] = [SteeringKSampler, SteeringKSamplerAdvanced]

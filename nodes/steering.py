@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
 
+from ..learn_to_steer.guidance import AFTER_GUIDANCE, METHODS, GuidancePlan
+from ..learn_to_steer.hosts.comfyui.choice import Choice, steering_of
 from ..learn_to_steer.hosts.comfyui.log import SteeringLog
-from ..learn_to_steer.hosts.comfyui.run import Steering
 from ..learn_to_steer.hosts.comfyui.steer import steered_model
 from ..learn_to_steer.steering import SteeringPlan
-from .types import ADVANCED, CATEGORY, CLASSIFIER, MODELS, OPTIONS, RELATIONS, TRACE
+from .compat import aliases
+from .types import ADVANCED, CATEGORY, CLASSIFIER, LAYOUT, MODELS, OPTIONS, RELATIONS, TRACE
 
 
 class SteeringOptions(io.ComfyNode):
@@ -20,13 +23,14 @@ class SteeringOptions(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LearnToSteer_SteeringOptions",
+            **aliases("steering plan", "strength", "layout"),
             display_name="Steering Options",
             category=CATEGORY,
-            description='When, how often and how far to steer. Without this node the plan "fast" is used. "plan" and "strength" '
-            'always count; the settings below them only where the plan is "custom".',
+            description='When, how often and how far to steer. Without this node the plan "fast" is used. "plan", "strength" '
+            'and "method" always count; the other settings only where the plan is "custom".',
             inputs=[
                 io.Combo.Input("plan", options=["fast", "paper", "paper-schnell", "custom"], default="fast", tooltip='"fast": up to three evaluations at a step of the first 40% of the schedule, where a relation does not hold yet. "paper": as published, up to 16 at each step of the first half. "paper-schnell": the same in the first quarter. "custom": the settings below; with the other plans they do nothing.'),
-                io.Float.Input("strength", default=1.0, min=0.0, max=10.0, step=0.05, tooltip="Counts with every plan: multiplies every move; 0 switches steering off, bit for bit."),
+                io.Float.Input("strength", default=1.0, min=0.0, max=10.0, step=0.05, tooltip="Counts with every plan: multiplies every move, and the bias of the methods with attention; 0 switches steering off, bit for bit."),
                 io.Float.Input("start", default=0.0, min=0.0, max=1.0, step=0.01, tooltip="Custom: where steering starts, as a share of the model's own schedule (as start and end percent of other nodes). A second pass at low noise lies beyond the end and stays plain.", **ADVANCED),
                 io.Float.Input("end", default=0.4, min=0.0, max=1.0, step=0.01, tooltip="Custom: where steering ends, as a share of the model's own schedule.", **ADVANCED),
                 io.Int.Input("every", default=1, min=1, max=100, tooltip="Custom: steer each n-th of these steps.", **ADVANCED),
@@ -37,20 +41,30 @@ class SteeringOptions(io.ComfyNode):
                 io.Float.Input("reached", default=0.98, min=0.01, max=1.0, step=0.01, tooltip="Custom: a relation of this probability counts as reached, and its picture is left alone for this step.", **ADVANCED),
                 io.Combo.Input("combine", options=["sum", "round_robin"], default="sum", tooltip="Custom, for several relations: all together, or one after the other.", **ADVANCED),
                 io.String.Input("layers", default="", optional=True, tooltip='Custom: names of attention layers to read, such as "mid.0, up.1.0", separated by commas; empty: the classifier\'s own. Only for classifiers that take any layers.', **ADVANCED),
+                io.Combo.Input("method", options=list(METHODS), default="gradient", optional=True, tooltip='"gradient": moves of the latent, after the plan above. "attention": no gradient and no further pass: the places of the objects are solved from the relations and written into the model\'s attention in the first steps; works for quantised and compiled models, and without a classifier. "both": attention first, few moves where a relation still does not hold.'),
             ],
             outputs=[OPTIONS.Output("options", display_name="options", tooltip="For Apply Relation Steering and the steering samplers.")],
         )  # fmt: skip
 
     @classmethod
     def execute(
-        cls, plan: str, strength: float, layers: str = "", budget: int = 0, **custom: Any
+        cls,
+        plan: str,
+        strength: float,
+        layers: str = "",
+        budget: int = 0,
+        method: Any = "gradient",
+        **custom: Any,
     ) -> io.NodeOutput:
-        if plan != "custom":
-            return io.NodeOutput(SteeringPlan.preset(plan, strength=strength))
-        names = tuple(name.strip() for name in (layers or "").split(",") if name.strip())
-        return io.NodeOutput(
-            SteeringPlan(strength=strength, layers=names or None, budget=budget or None, **custom)
-        )
+        if plan == "custom":
+            names = tuple(name.strip() for name in (layers or "").split(",") if name.strip())
+            chosen = SteeringPlan(strength=strength, layers=names or None, budget=budget or None, **custom)
+        elif plan == "fast" and method == "both":
+            chosen = replace(AFTER_GUIDANCE, strength=strength)
+        else:
+            chosen = SteeringPlan.preset(plan, strength=strength)
+        guidance = GuidancePlan() if method == "gradient" else GuidancePlan.preset(method)
+        return io.NodeOutput(Choice(chosen, method, guidance))
 
 
 class ApplyRelationSteering(io.ComfyNode):
@@ -60,6 +74,7 @@ class ApplyRelationSteering(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LearnToSteer_ApplyRelationSteering",
+            **aliases("left right", "regional", "layout", "attend and excite", "learn to steer", "position"),
             display_name="Apply Relation Steering",
             category=CATEGORY,
             description="A model that steers itself towards the prompt's relations in whatever sampler node it is used. Without a "
@@ -67,8 +82,9 @@ class ApplyRelationSteering(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip=MODELS),
                 RELATIONS.Input("relations", tooltip="From Relation Prompt, whose conditioning must be the sampler's positive one, or part of it."),
-                CLASSIFIER.Input("classifier", tooltip="From Load Relation Classifier: one made for this model, or none."),
+                CLASSIFIER.Input("classifier", optional=True, tooltip='From Load Relation Classifier: the universal one, or one made for this model. The method "attention" goes without.'),
                 OPTIONS.Input("options", optional=True, tooltip='From Steering Options; without it the plan "fast".'),
+                LAYOUT.Input("layout", optional=True, tooltip="From Relation Layout: places of objects by hand, for the methods with attention. Without it they are solved from the relations."),
             ],
             outputs=[
                 io.Model.Output("steered_model", display_name="MODEL", tooltip="The steered model; the one that came in is not changed."),
@@ -77,13 +93,12 @@ class ApplyRelationSteering(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def execute(cls, model: Any, relations: Any, classifier: Any, options: Any = None) -> io.NodeOutput:
+    def execute(
+        cls, model: Any, relations: Any, classifier: Any = None, options: Any = None, layout: Any = None
+    ) -> io.NodeOutput:
         log = SteeringLog()
         return io.NodeOutput(
-            steered_model(
-                model, Steering(relations, classifier, options or SteeringPlan.preset("fast"), log)
-            ),
-            log,
+            steered_model(model, steering_of(options, relations, classifier, layout, log)), log
         )
 
 

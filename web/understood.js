@@ -8,6 +8,10 @@ import { app } from "../../scripts/app.js";
 const SPEAKING = {
   LearnToSteer_RelationPrompt: ["understood", "what was understood stands here after a run"],
   LearnToSteer_ClassifyRelation: ["read", "what was read stands here after a run"],
+  LearnToSteer_RelationsFromBoxes: ["understood", "what was understood stands here after a run"],
+  LearnToSteer_JudgeByBoxes: ["obeyed or not", "whether the pictures obey stands here after a run"],
+  LearnToSteer_SteerOnlyIfNeeded: ["what was found", "what the detector found stands here after a run"],
+  LearnToSteer_CheckSteering: ["verdict", "the verdict stands here after a run"],
   LearnToSteer_SteeringReport: ["what steering did", "what steering did stands here after a run"],
 };
 const NAME = "said";

@@ -1,7 +1,7 @@
 """What a model attends to: Q and K of its attentions -> cross-attention maps -> what a classifier reads."""
 
 from .alignment import Text, aligned
-from .layer import AttentionLayer, Stage, require_layers
+from .layer import AttentionLayer, Stage, layout, require_layers
 from .maps import attention_maps
 from .pieces import Mark, Pieces, pieces_of
 from .positions import encoder_of, locate, locate_by_offsets, token_weights
@@ -22,6 +22,7 @@ __all__ = [
     "aligned",
     "attention_maps",
     "encoder_of",
+    "layout",
     "locate",
     "locate_by_offsets",
     "normalised",

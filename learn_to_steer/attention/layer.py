@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import hashlib
+import json
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +26,12 @@ class AttentionLayer:
     stage: Stage
     index: int
     heads: int
+
+
+def layout(layers: Iterable[AttentionLayer]) -> str:
+    """A fingerprint of a model's attentions: 16 hexadecimal digits out of their names and heads, in order of execution."""
+    listed = [[layer.name, layer.heads] for layer in sorted(layers, key=lambda layer: layer.index)]
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:16]
 
 
 def require_layers(names: Collection[str], known: Collection[str]) -> None:

@@ -6,20 +6,23 @@ from .files import convert, load_classifier, save_classifier
 from .model_card import write_card
 from .official import OfficialConfig, RelationClassifier
 from .reader import RelationReader, check_classifier
-from .shipped import shipped_classifier, shipped_folder
+from .shipped import OWN, UNIVERSAL, default_classifier, shipped_classifier, shipped_folder
 from .symmetric import SYMMETRIC_RELATIONS, SymmetricConfig, SymmetricRelationClassifier
 
 __all__ = [
     "ANY_FAMILY",
     "ClassifierCard",
+    "OWN",
     "OfficialConfig",
     "RelationClassifier",
     "RelationReader",
     "SYMMETRIC_RELATIONS",
     "SymmetricConfig",
     "SymmetricRelationClassifier",
+    "UNIVERSAL",
     "check_classifier",
     "convert",
+    "default_classifier",
     "load_classifier",
     "official_sigmas",
     "save_classifier",

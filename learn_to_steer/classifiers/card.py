@@ -26,7 +26,10 @@ class ClassifierCard:
     sigmas: noise levels of `timesteps`, in the same order and unit as `objectives.StepInfo.sigma`, or None.
     family: "sd1" | "sd2" | "sdxl" | "flux" | any other name; "custom" = not known, fits any.
     renormalise, resize: see `MapStack.stacked`; files without `resize` were made with bilinear resizing.
+    last_share: part of a model's own schedule, 0 at pure noise and 1 at the picture, up to which it can be believed, for a
+    classifier of many schedules, which cannot name noise levels; see `steering.schedule`.
     about: free text: trained on what, measured how.
+    layout: fingerprint of all attentions of the model it was trained on (`attention.layout`), "" where it is not known.
     """
 
     relations: tuple[str, ...]
@@ -39,7 +42,9 @@ class ClassifierCard:
     family: str = "custom"
     renormalise: Renormalise = "always"
     resize: Resize = "bilinear"
+    last_share: float = 1.0
     about: str = ""
+    layout: str = ""
 
     def __post_init__(self) -> None:
         if len(self.relations) < 2 or len(set(self.relations)) != len(self.relations):
@@ -66,6 +71,10 @@ class ClassifierCard:
             raise SteeringError(
                 f"Expected one noise level for each of {len(self.timesteps)} trained steps, got "
                 f"{len(self.sigmas)}; correct the classifier's card."
+            )
+        if not 0 < self.last_share <= 1:
+            raise SteeringError(
+                f"Expected last_share above 0 and up to 1, got {self.last_share}; correct the classifier's card."
             )
         if self.resize not in ("bilinear", "area"):
             raise SteeringError(

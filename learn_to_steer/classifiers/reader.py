@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..attention import AttentionLayer, Renormalise, require_layers
+from ..attention import AttentionLayer, Renormalise, layout, require_layers
 from ..errors import SteeringError
 from .card import ANY_FAMILY, ClassifierCard
 
@@ -97,6 +97,13 @@ def check_classifier(
         raise SteeringError(
             f"Expected a classifier for the model family {family}, got one for {wanted}; load a classifier "
             "made for this model."
+        )
+    trained = classifier.card.layout
+    if trained and wanted in ANY_FAMILY and trained != layout(model_layers):
+        # A family's name vouches for its layout; where there is none, only the fingerprint can.
+        raise SteeringError(
+            f"Expected a classifier for a model with the attentions {layout(model_layers)}, got one for {trained}; load a "
+            "classifier made for this model."
         )
     names = classifier.card.layers
     if names is not None:

@@ -6,6 +6,12 @@ from pathlib import Path
 
 from ..errors import SteeringError
 
+UNIVERSAL = "universal-mean"
+"""The shipped classifier that fits every model."""
+
+OWN = {"emojiworld-unet": "emojiworld-symmetric", "emojiworld-mmdit": "emojiworld-mmdit-symmetric"}
+"""Families with a shipped classifier of their own, and its name."""
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -18,6 +24,14 @@ def shipped_folder() -> Path:
         f"Expected the shipped classifiers in {_PACKAGE.parent / 'classifier_weights'}, found none; install "
         "the package again."
     )
+
+
+def default_classifier(family: str) -> Path:
+    """The file of the shipped classifier to use for a model of this family: its own, else the one that fits every model.
+
+    Raises SteeringError as `shipped_classifier` does.
+    """
+    return shipped_classifier(OWN.get(family, UNIVERSAL))
 
 
 def shipped_classifier(name: str) -> Path:

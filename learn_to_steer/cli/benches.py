@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SteeringError
 from .models import ModelFolder, load_pipeline, load_reader, model_folder
-from .peers import PEERS, WITHOUT_CLASSIFIER, peer
+from .peers import PEERS, peer
 
 if TYPE_CHECKING:
+    from ..classifiers import RelationReader
     from ..evaluation.bench import Bench, Setting
     from ..evaluation.judges import Judge
     from ..hosts.diffusers.protocol import Pipeline
+    from ..objectives import Objective
 
 EMOJIWORLD = "emojiworld"
 """The judge of EmojiWorld's pictures, and another name of its first model."""
@@ -26,6 +28,7 @@ SETTINGS = (
     "fast-round-robin",
     "paper",
     "centroid",
+    "universal",
     "attention",
     "both",
     "rewritten",
@@ -38,9 +41,6 @@ SETTINGS = (
 GRAPH_SETTINGS = ("plain", "steered", "rewritten", "rewritten-steered")
 """Ways to draw with a graph on a server, which steers in its own way."""
 
-_OF_CLASSIFIER = ("fast", "former", "fast-round-robin", "paper", "both", "rewritten-fast") + tuple(
-    name for name in PEERS if name not in WITHOUT_CLASSIFIER
-)
 _REWRITTEN = "rewritten-"
 
 
@@ -54,6 +54,7 @@ class BenchPlan:
     rule: str
     model: Path | None = None
     classifier: Path | None = None
+    universal: Path | None = None
     colours: str | None = None
     steps: int | None = None
     guidance: float | None = None
@@ -72,10 +73,10 @@ def emojiworld_model(path: Path | None) -> ModelFolder:
 
 
 def default_settings(plan_model: Path | None, classifier: Path | None) -> tuple[str, ...]:
-    """What is compared where nobody says what: with a classifier, the plan "fast"; without, centres of attention."""
+    """What is compared where nobody says what."""
     if emojiworld_model(plan_model).is_emojiworld:
         return ("plain", "fast", "paper", "centroid")
-    return ("plain", "fast") if classifier is not None else ("plain", "centroid")
+    return ("plain", "fast")
 
 
 def make_bench(plan: BenchPlan) -> Bench:
@@ -115,22 +116,14 @@ def _judges(plan: BenchPlan, device: str) -> list[Judge]:
 
 
 def _setting(name: str, plan: BenchPlan, model: ModelFolder, pipe: Pipeline) -> Setting:
-    from ..classifiers import check_classifier
-    from ..emojiworld import family_of
+    from ..classifiers import UNIVERSAL, load_classifier, shipped_classifier
     from ..evaluation.bench import Setting
-    from ..hosts.diffusers import attention_layers, denoiser
-    from ..hosts.diffusers.pipelines import model_family
-    from ..objectives import CentroidObjective, LearnedObjective
+    from ..objectives import CentroidObjective
     from ..steering import SteeringPlan
 
     fast = SteeringPlan.preset("fast")
-    layers: tuple[str, ...] | None = None
-    learned: LearnedObjective | None = None
-    if model.is_emojiworld or plan.classifier is not None or name in _OF_CLASSIFIER:
-        classifier = load_reader(plan.classifier, model)
-        family = family_of(pipe) if model.is_emojiworld else model_family(denoiser(pipe))
-        check_classifier(classifier, attention_layers(denoiser(pipe)), family)
-        layers, learned = classifier.layers, LearnedObjective(classifier)
+    learned = _reading(load_reader(plan.classifier, model), model, pipe)
+    layers = learned.layers
     if name in PEERS:
         return peer(name, learned, layers)
     if name.startswith(_REWRITTEN):
@@ -154,7 +147,25 @@ def _setting(name: str, plan: BenchPlan, model: ModelFolder, pipe: Pipeline) -> 
         "attention": {"objective": None, "plan": None, "method": "attention"},
         "both": {"objective": learned, "plan": None, "method": "both"},
     }
+    if name == "universal":
+        other = load_classifier(plan.universal or shipped_classifier(UNIVERSAL))
+        every[name] = {"objective": _reading(other, model, pipe), "plan": fast}
     return Setting(name, **every[name])
+
+
+def _reading(classifier: RelationReader, model: ModelFolder, pipe: Pipeline) -> Objective:
+    """The objective of a classifier, on the layers it reads of this model. Raises SteeringError where it does not fit."""
+    from ..classifiers import check_classifier
+    from ..emojiworld import family_of
+    from ..hosts.diffusers import attention_layers, denoiser
+    from ..hosts.diffusers.pipelines import model_family
+    from ..hosts.recommended import reading_recommended
+    from ..objectives import LearnedObjective
+
+    layers = attention_layers(denoiser(pipe))
+    family = family_of(pipe) if model.is_emojiworld else model_family(denoiser(pipe))
+    check_classifier(classifier, layers, family)
+    return reading_recommended(LearnedObjective(classifier), family, layers)
 
 
 def _on_server(plan: BenchPlan) -> tuple[Any, list[Setting]]:

@@ -45,6 +45,10 @@ def add(commands: Commands) -> None:
             add("--compile", action="store_true", help="compile the model (torch.compile)")
             add("--bf16", action="store_true", help="compute in bfloat16, keep the weights in float32")
             add("--scenes", type=whole(1, 10**7), default=24_000, help="scenes to render and encode")
+            add("--objects", type=int, choices=(3, 5), default=3, help="the most objects of a scene")
+            add(
+                "--pixels", type=int, choices=(128, 256), default=128, help="width and height of the pictures"
+            )
             add("--true-share", type=number(0, 1), default=0.33, help="captions with the true relation")
             add("--random-share", type=number(0, 1), default=0.33, help="captions with a random relation")
             add(
@@ -70,6 +74,21 @@ def add(commands: Commands) -> None:
                 "--warm-start", action="store_true", help="begin with the weights in --weights, not at random"
             )
         model.set_defaults(run=train, part=part)
+    universal = command(
+        parts,
+        "universal",
+        "record maps of EmojiWorld's models and train the classifier that fits every model",
+    )
+    _add_folders(universal)
+    add = universal.add_argument
+    add("--steps", type=whole(1, 10**9), default=3000, help="length of the training")
+    add("--minutes", type=number(0.01, 1e9), default=math.inf, help="stop after this time")
+    add("--batch", type=whole(16, 4096), default=256, help="samples a step")
+    add("--scenes", type=whole(1, 10**7), default=1000, help="scenes to record of each model")
+    add("--seed", type=whole(0, 2**31 - 1), default=0)
+    add("--leave-out", choices=MODELS, help="train without this model's maps, to measure on it; needs --out")
+    add("--out", type=Path, metavar="FILE", help="a .safetensors file (default: the shipped classifier's)")
+    universal.set_defaults(run=train_universal)
     classifiers = command(parts, "classifiers", "record maps and train EmojiWorld's relation classifiers")
     _add_folders(classifiers)
     _add_model(classifiers)
@@ -133,6 +152,8 @@ def train(args: argparse.Namespace) -> None:
 
         options = training.GeneratorOptions(
             scenes=args.scenes,
+            objects=args.objects,
+            pixels=args.pixels,
             true_share=args.true_share,
             random_share=args.random_share,
             compiled=args.compile,
@@ -162,6 +183,36 @@ def train_classifiers(args: argparse.Namespace) -> None:
     ]
     print(markdown(head, rows), end="")
     print(f"Written: {', '.join(str(destination / f'{name}.safetensors') for name in results)}")
+
+
+def train_universal(args: argparse.Namespace) -> None:
+    """Record maps, once, into --work, and train the classifier that fits every model."""
+    if args.leave_out is not None and args.out is None:
+        raise SteeringError(
+            "Expected --out FILE with --leave-out, got none: what is trained without a model does not ship; give a file."
+        )
+    if args.out is not None and args.out.suffix.lower() != ".safetensors":
+        raise SteeringError(
+            f"Expected a file name that ends in .safetensors, got {args.out.name}; change the suffix."
+        )
+    from ..classifiers import UNIVERSAL, shipped_folder
+    from ..emojiworld import universal
+    from ..emojiworld.fitting import TrainingRun
+    from ..evaluation.tables import markdown
+
+    rate = universal.LEARNING_RATE
+    run = TrainingRun(_made(args.work), args.steps, args.batch, rate, seed=args.seed, minutes=args.minutes)
+    file = args.out or shipped_folder() / f"{UNIVERSAL}.safetensors"
+    results = universal.train_universal(run, args.weights or WEIGHTS, file, args.leave_out, args.scenes)
+    if results is None:
+        return
+    head = ["maps of", "unseen pairs, right words", "unseen pairs, wrong words", "follows the wrong word"]
+    rows = [
+        [model, *(f"{value:.1%}" for value in (r.right, r.wrong, r.follows_wrong_word))]
+        for model, r in results.items()
+    ]
+    print(markdown(head, rows), end="")
+    print(f"Written: {file}")
 
 
 def ablate(args: argparse.Namespace) -> None:
@@ -229,6 +280,7 @@ def _scenes(model: ModelFolder, seed: int) -> Image.Image:
         output = generate(
             pipe,
             captions,
+            objective=None,
             seed=seed + draw * SHEET_ROWS,
             num_inference_steps=STEPS,
             guidance_scale=GUIDANCE,

@@ -100,6 +100,12 @@ def add(commands: Commands) -> None:
         "model, with the kind in front where it shall be another one (owlv2=FOLDER); twice for two and their agreement "
         "(default: EmojiWorld's, for its pictures)",
     )
+    add(
+        "--universal",
+        type=Path,
+        metavar="FILE",
+        help="classifier of the setting universal, such as one trained without this model (default: the shipped one)",
+    )
     add("--colours", metavar="CLIP", help="folder or id of a CLIP model that reads colours, for GenEval's")
     add(
         "--server", metavar="URL", help="a running ComfyUI that draws (default: this machine's, with --graph)"
@@ -195,7 +201,10 @@ def _plan(args: argparse.Namespace, rule: str, emojiworld: bool) -> BenchPlan:
         raise SteeringError(
             f"Expected settings among {', '.join(known)} here, got {unknown[0]}; choose those."
         )
-    given = {name: getattr(args, name) for name in ("steps", "guidance", "height", "width", "classifier")}
+    given = {
+        name: getattr(args, name)
+        for name in ("steps", "guidance", "height", "width", "classifier", "universal")
+    }
     if args.graph is not None and (said := [name for name, value in given.items() if value is not None]):
         raise SteeringError(
             f"Expected the graph to say how to draw, got --{said[0]}; leave it out and set it in the graph."

@@ -92,7 +92,7 @@ def add(commands: Commands) -> None:
         "--classifier",
         type=Path,
         metavar="FILE",
-        help="relation classifier, .safetensors or .pth (default: EmojiWorld's)",
+        help="relation classifier, .safetensors or .pth (default: EmojiWorld's own, else the universal one)",
     )
     add("--device", choices=DEVICES, default="auto", help="where to compute")
     add("--dtype", choices=DTYPES, default="auto", help="numbers to compute in")
@@ -162,7 +162,8 @@ class _Timed:
 
 
 def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understanding) -> _Drawing:
-    from ..hosts.diffusers import denoiser
+    from ..hosts.diffusers import attention_layers, denoiser, model_family
+    from ..hosts.recommended import reading_recommended
     from ..objectives import with_goals
     from ..pictures import Panel
     from ..steering import SteeringPlan
@@ -176,6 +177,9 @@ def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understan
         objective = with_goals(objective, args.goals)
     plan = SteeringPlan.preset(args.plan, strength=args.strength)
     pipe = load_pipeline(model, args.device, args.dtype, args.offload)
+    objective = reading_recommended(
+        objective, model.family or model_family(denoiser(pipe)), attention_layers(denoiser(pipe))
+    )
     call = _call(args, model, pipe)
     attention = _Attention(args.prompt, call, model, pipe, objective, understanding, wanted)
     lost = attention.wanted.left_out[0]
@@ -214,6 +218,7 @@ def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understan
             "model": model.name,
             "objective": args.objective,
             "classifier": str(args.classifier) if args.classifier else None,
+            "layers": objective.layers,
             "steps": call["num_inference_steps"],
             "guidance": call["guidance_scale"],
             "height": pictures["Plain"].height,

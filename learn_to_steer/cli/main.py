@@ -14,10 +14,10 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import SteeringError
-from . import convert, emojiworld, evaluate, generate, parse, score
+from . import check, convert, emojiworld, evaluate, generate, inspect, parse, record, score, train
 from .arguments import Parser
 
-COMMANDS = (parse, generate, evaluate, score, convert, emojiworld)
+COMMANDS = (parse, generate, check, evaluate, score, record, train, inspect, convert, emojiworld)
 """One module a command: `add` declares its options, what it does stands below them. Heavy imports stand inside functions,
 so that help and parsing are instant."""
 

@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from ..objectives import Objective
 
 JUDGE = "judge.safetensors"
-SHIPPED_CLASSIFIERS = {
-    "unet": "emojiworld-symmetric",
-    "mmdit": "emojiworld-mmdit-symmetric",
-}
 
 
 @dataclass(frozen=True)
@@ -141,22 +137,17 @@ def dtype_of(name: str, device: str, folder: ModelFolder) -> torch.dtype:
 
 
 def load_reader(path: Path | None, folder: ModelFolder) -> RelationReader:
-    """The classifier in this file; None is the one that belongs to EmojiWorld.
+    """The classifier in this file; None is EmojiWorld's own for EmojiWorld and the universal one for every other model.
 
-    Raises SteeringError for a bad file, and for a model other than EmojiWorld without a file.
+    Raises SteeringError for a bad file.
     """
-    if path is None and not folder.is_emojiworld:
-        raise SteeringError(
-            f"Expected a classifier made for {folder.name}, got none; "
-            "give one with --classifier FILE or use --objective centroid."
-        )
-    from ..classifiers import load_classifier, shipped_classifier
+    from ..classifiers import default_classifier, load_classifier
 
     if path is not None:
         return load_classifier(path)
-    name = SHIPPED_CLASSIFIERS[folder.model]
-    beside = folder.path / f"{name}.safetensors"
-    return load_classifier(beside if beside.is_file() else shipped_classifier(name))
+    shipped = default_classifier(folder.family or "")
+    beside = folder.path / shipped.name
+    return load_classifier(beside if folder.is_emojiworld and beside.is_file() else shipped)
 
 
 def build_objective(kind: str, classifier: Path | None, folder: ModelFolder) -> Objective:

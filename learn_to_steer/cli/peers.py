@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..evaluation.bench import Setting
-    from ..objectives import LearnedObjective
+    from ..objectives import Objective
 
 PEERS = (
     "presence",
@@ -26,11 +26,9 @@ PEERS = (
 drawn plainly or by "fast". best-of-4: the best of four whole pictures as the classifier reads them. attend-and-excite, rtd:
 these losses in the loop of "fast"."""
 
-WITHOUT_CLASSIFIER = ("prompt-twice", "attend-and-excite", "rtd")
 
-
-def peer(name: str, learned: LearnedObjective | None, layers: Sequence[str] | None) -> Setting:
-    """The setting of this name. learned: None only for those `WITHOUT_CLASSIFIER`, which read these layers (None: all)."""
+def peer(name: str, learned: Objective, layers: Sequence[str] | None) -> Setting:
+    """The setting of this name. learned: the objective of relations; losses without one read these layers (None: all)."""
     from ..evaluation.bench import Setting
     from ..objectives import AttendAndExciteObjective, CombinedObjective, RtdObjective
     from ..steering import SteeringPlan

@@ -12,7 +12,7 @@ from ..evaluation.tables import summarise
 from ..hosts.diffusers import PipelineSampler
 from ..objectives import LearnedObjective
 from ..steering import SteeringPlan
-from ..training import Kind, Trained, leakage, train
+from ..training import Kind, Trained, as_json, leakage, train
 from . import GUIDANCE, STEPS, WEIGHTS, family_of, load_pipeline
 from .judge import EmojiWorldDetector
 from .prompts import one_relation
@@ -80,9 +80,9 @@ def train_shipped(
             "architecture": kind,
             "trained on": TRAINED_ON,
             "samples": len(parts["train"]),
-            "fit": asdict(result.fit),
+            "fit": {k: v for k, v in asdict(result.fit).items() if k != "losses"},
+            "unseen pairs": as_json(result.test),
         }
-        about |= {"unseen pairs": asdict(result.test)}
         result.classifier.card = replace(result.classifier.card, about=json.dumps(about))
         file = destination / f"{name}.safetensors"
         save_classifier(result.classifier, file)

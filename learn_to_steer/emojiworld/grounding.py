@@ -27,7 +27,7 @@ from torch import Tensor
 from ..attention.positions import find_runs
 from .world import IMAGE_SIZE, Scene
 
-OBJECTS_AT_MOST = 3
+OBJECTS_AT_MOST = 5
 
 GROUNDED = ("double.1", "double.2", "double.3")
 """Blocks whose nouns learn to attend to their object: early ones, so that an evaluation can end early."""
@@ -114,7 +114,7 @@ def ground_joint(
 
 
 def scene_boxes(scenes: Sequence[Scene]) -> Tensor:
-    """(N, 3, 4) float32: x0, x1, y0, y1 of each object as fractions of the picture; zeros where there is none."""
+    """(N, 5, 4) float32: x0, x1, y0, y1 of each object as fractions of the picture; zeros where there is none."""
     boxes = torch.zeros(len(scenes), OBJECTS_AT_MOST, 4)
     for i, scene in enumerate(scenes):
         for j, box in enumerate(placed.box for placed in scene.objects):
@@ -129,7 +129,7 @@ def scene_boxes(scenes: Sequence[Scene]) -> Tensor:
 
 
 def noun_tokens(ids: Tensor, scenes: Sequence[Scene], words: dict[str, list[int]]) -> Tensor:
-    """(B, 3, T) averaging weights over each object's tokens in its caption; zeros where the caption does not name it.
+    """(B, 5, T) averaging weights over each object's tokens in its caption; zeros where the caption does not name it.
 
     ids (B, T): the captions. words: token ids of each object's name.
     """
@@ -145,8 +145,8 @@ def noun_tokens(ids: Tensor, scenes: Sequence[Scene], words: dict[str, list[int]
 def grounding_loss(probabilities: Sequence[Tensor], nouns: Tensor, boxes: Tensor) -> Tensor:
     """Mean of (1 - share of attention inside the object) ** 2 over layers and named objects; scalar float32.
 
-    probabilities: per layer (B * heads, H * W, T), square grids; heads are averaged first. nouns (B, 3, T): see
-    :func:`noun_tokens`. boxes (B, 3, 4): see :func:`scene_boxes`.
+    probabilities: per layer (B * heads, H * W, T), square grids; heads are averaged first. nouns (B, 5, T): see
+    :func:`noun_tokens`. boxes (B, 5, 4): see :func:`scene_boxes`.
     """
     named = nouns.sum(-1)
     total = nouns.new_zeros(())
@@ -162,7 +162,7 @@ def grounding_loss(probabilities: Sequence[Tensor], nouns: Tensor, boxes: Tensor
 def placing_loss(places: Tensor, nouns: Tensor, boxes: Tensor) -> Tensor:
     """Mean squared error of the centres of the named objects, in picture widths; scalar float32.
 
-    places (B, T, 2): x and y as told from each token's state. nouns (B, 3, T): see :func:`noun_tokens`. boxes (B, 3, 4):
+    places (B, T, 2): x and y as told from each token's state. nouns (B, 5, T): see :func:`noun_tokens`. boxes (B, 5, 4):
     see :func:`scene_boxes`.
     """
     named = nouns.sum(-1)

@@ -22,25 +22,27 @@ from .models import TEXT_LENGTH, build_text_encoder
 from .training import CaptionedScenes, GeneratorOptions
 from .world import IMAGE_SIZE
 
-LATENT_SIZE = IMAGE_SIZE // 8
+STRIDE = 8
+"""Pixels of the picture per latent element."""
 
 
 class FlowGenerator(nn.Module):
     """Transformer and text encoder as one module, as they are trained."""
 
-    def __init__(self, vocabulary: int) -> None:
+    def __init__(self, vocabulary: int, pixels: int = IMAGE_SIZE) -> None:
         super().__init__()
+        self.pixels = pixels
         self.transformer = build_transformer()
         self.text_encoder = build_text_encoder(vocabulary)
         self.grounded: list[GroundedJointAttention] = []
-        side = LATENT_SIZE // 2
+        side = pixels // STRIDE // 2
         places = torch.zeros(side * side, 3)
         places[:, 1:] = torch.cartesian_prod(torch.arange(side), torch.arange(side))
         self.register_buffer("image_places", places, persistent=False)
         self.register_buffer("text_places", torch.zeros(TEXT_LENGTH, 3), persistent=False)
 
     def forward(self, noisy: Tensor, time: Tensor, ids: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Velocity (B, 4, 16, 16) of noisy latents at ``time`` (B,) in 0..1 under token ids (B, 32), and what the
+        """Velocity (B, 4, h, w) of noisy latents at ``time`` (B,) in 0..1 under token ids (B, 32), and what the
         attentions in ``grounded`` attended to."""
         text = self.text_encoder(ids)
         velocity = self.transformer(
@@ -52,7 +54,7 @@ class FlowGenerator(nn.Module):
             txt_ids=self.text_places,
             return_dict=False,
         )[0]
-        velocity = FluxPipeline._unpack_latents(velocity, IMAGE_SIZE, IMAGE_SIZE, IMAGE_SIZE // LATENT_SIZE)
+        velocity = FluxPipeline._unpack_latents(velocity, self.pixels, self.pixels, STRIDE)
         return velocity, [attention.probabilities for attention in self.grounded]  # type: ignore[misc]
 
 
@@ -63,7 +65,7 @@ def train_mmdit(run: TrainingRun, destination: Path, options: GeneratorOptions) 
     """
     torch.manual_seed(run.seed)
     data = CaptionedScenes(run, destination, options)
-    model = FlowGenerator(len(data.tokenizer)).to(run.device).train()
+    model = FlowGenerator(len(data.tokenizer), options.pixels).to(run.device).train()
     begin = destination / FOLDER if options.warm_start else destination
     if options.warm_start:
         saved = FluxTransformer2DModel.from_pretrained(begin / "transformer")

@@ -31,14 +31,15 @@ def aspects() -> dict[str, float]:
     return {name: sprite.width / sprite.height for name, sprite in sprites().items()}
 
 
-def render(scene: Scene) -> np.ndarray:
-    """The picture of ``scene``: uint8, (128, 128, 3)."""
-    ramp = np.linspace(0.0, 1.0, IMAGE_SIZE, dtype=np.float32)[:, None, None]
+def render(scene: Scene, pixels: int = IMAGE_SIZE) -> np.ndarray:
+    """The picture of ``scene``: uint8, (pixels, pixels, 3)."""
+    scale = pixels / IMAGE_SIZE
+    ramp = np.linspace(0.0, 1.0, pixels, dtype=np.float32)[:, None, None]
     background = np.asarray(scene.top) * (1 - ramp) + np.asarray(scene.bottom) * ramp
-    canvas = Image.fromarray(np.repeat(background.round().astype(np.uint8), IMAGE_SIZE, axis=1))
+    canvas = Image.fromarray(np.repeat(background.round().astype(np.uint8), pixels, axis=1))
     for placed in scene.objects:
         box = placed.box
-        size = max(1, round(box.width)), max(1, round(box.height))
+        size = max(1, round(scale * box.width)), max(1, round(scale * box.height))
         sprite = sprites()[placed.name].resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-        canvas.paste(sprite, (round(box.x - size[0] / 2), round(box.y - size[1] / 2)), sprite)
+        canvas.paste(sprite, (round(scale * box.x - size[0] / 2), round(scale * box.y - size[1] / 2)), sprite)
     return np.asarray(canvas)

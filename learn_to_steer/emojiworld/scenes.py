@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..dataset import RecordedMaps
 from ..dataset.recording import record
-from ..dataset.sources import Samples
+from ..dataset.sources import LeftOut, Sample
 from ..dataset.splits import Pair
 from ..hosts.diffusers.recorder import PipelineRecorder
 from . import STEPS, family_of, load_pipeline
@@ -23,21 +22,24 @@ from .world import DIRECTIONS, PHRASES, article, holds, sample_scene
 
 
 class SceneSource:
-    """A `dataset.sources.Source`: scenes of these pairs, in both orders. Scenes in which not exactly one of the four
-    relations holds are left out."""
+    """A `dataset.sources.Source`: scenes of these pairs, in both orders, as EmojiWorld's models were trained on. Scenes in
+    which not exactly one of the four relations holds are drawn again."""
 
     relations = tuple(d.value for d in DIRECTIONS)
     phrasings = 3
+    count: int | None = None
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
         self.pairs = list(pairs)
+        self.about: dict[str, Any] = {"source": "EmojiWorld's scenes", "pairs": [list(p) for p in pairs]}
 
-    def draw(self, size: int, rng: np.random.Generator) -> Samples:
-        """See `dataset.sources.Source`."""
-        pictures: list[np.ndarray] = []
-        names: list[Pair] = []
-        relations: list[int] = []
-        while len(pictures) < size:
+    def samples(self, numbers: Sequence[int], seed: int, size: tuple[int, int]) -> list[Sample | LeftOut]:
+        """See `dataset.sources.Source`. size: EmojiWorld's own."""
+        return [self._sample(number, seed) for number in numbers]
+
+    def _sample(self, number: int, seed: int) -> Sample:
+        rng = np.random.default_rng((seed, 4711, 1, number))
+        while True:
             pair = self.pairs[rng.integers(len(self.pairs))]
             subject, reference = pair if rng.random() < 0.5 else pair[::-1]
             scene, picture = scene_pixels(
@@ -46,10 +48,7 @@ class SceneSource:
             a, b = scene.objects
             fitting = [i for i, relation in enumerate(DIRECTIONS) if holds(a.box, relation, b.box)]
             if len(fitting) == 1:
-                pictures.append(picture)
-                names.append((subject, reference))
-                relations.append(fitting[0])
-        return Samples(np.stack(pictures), names, torch.tensor(relations))
+                return Sample(f"scene {number}", picture, (subject, reference), fitting[0])
 
     def prompt(self, names: Pair, relation: int, phrasing: int) -> str:
         """See `dataset.sources.Source`."""

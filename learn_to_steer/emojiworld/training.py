@@ -131,23 +131,26 @@ def _disturb(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 @dataclass
 class EncodedScenes:
-    """Latents (N, 4, 16, 16), scaled to unit variance, and the scenes that they show."""
+    """Latents (N, 4, h, w), scaled to unit variance, and the scenes that they show."""
 
     latents: Tensor
     scenes: list[Scene]
 
 
 @torch.no_grad()
-def encode_scenes(vae, count: int, seed: int, device: str, cache: Path) -> EncodedScenes:
-    """Render and encode ``count`` scenes, what the generator is trained on; a resumed run finds them in ``cache``."""
+def encode_scenes(
+    vae, count: int, seed: int, device: str, cache: Path, most: int = 3, pixels: int = IMAGE_SIZE
+) -> EncodedScenes:
+    """Render and encode ``count`` scenes of up to ``most`` objects, what the generator is trained on; a resumed run finds
+    them in ``cache``."""
     rng = np.random.default_rng((seed, 77))
-    scenes = [sample_scene(rng, aspect=aspects()) for _ in range(count)]
+    scenes = [sample_scene(rng, aspect=aspects(), most=most) for _ in range(count)]
     if cache.exists():
         return EncodedScenes(load_file(cache, device=device)["latents"], scenes)
     latents = []
     vae = vae.to(device).eval()
     for start in tqdm(range(0, count, 64), desc="encode scenes"):
-        pictures = to_tensor([render(scene) for scene in scenes[start : start + 64]])
+        pictures = to_tensor([render(scene, pixels) for scene in scenes[start : start + 64]])
         latents.append(vae.encode(pictures.to(device)).latent_dist.mean * vae.config.scaling_factor)
     encoded = EncodedScenes(torch.cat(latents), scenes)
     with atomic(cache) as temporary:
@@ -160,6 +163,7 @@ class GeneratorOptions:
     """How a generator is trained.
 
     scenes: how many are rendered and encoded, by each process.
+    objects: the most objects of a scene, 3 or 5. pixels: width and height of the pictures.
     true_share, random_share: how many captions say the true relation and a random one (:func:`sample_caption`); the
     more of them are true, the more often the model keeps to relations unsteered.
     compiled: run the model through `torch.compile`.
@@ -171,6 +175,8 @@ class GeneratorOptions:
     """
 
     scenes: int = 24_000
+    objects: int = 3
+    pixels: int = IMAGE_SIZE
     true_share: float = 0.33
     random_share: float = 0.33
     compiled: bool = False
@@ -185,8 +191,8 @@ class GeneratorOptions:
 class Batch:
     """What one step of a generator's training sees, on its device.
 
-    latents, noise (B, 4, 16, 16); time (B,), 1 = noise .. 0 = picture; ids (B, T): captions; nouns (B, 3, T) and boxes
-    (B, 3, 4): see :mod:`.grounding`.
+    latents, noise (B, 4, h, w); time (B,), 1 = noise .. 0 = picture; ids (B, T): captions; nouns (B, 5, T) and boxes
+    (B, 5, 4): see :mod:`.grounding`.
     """
 
     latents: Tensor
@@ -212,8 +218,11 @@ class CaptionedScenes:
         run.work.mkdir(parents=True, exist_ok=True)
         weights = b"".join(sorted(file.read_bytes() for file in (destination / "vae").glob("*.safetensors")))
         mark = hashlib.sha256(weights).hexdigest()[:8]  # another autoencoder has other latents
-        cache = run.work / f"latents-{seed}-{options.scenes}-{mark}.safetensors"
-        self.data = encode_scenes(vae, options.scenes, seed, run.device, cache)
+        size = f"{options.scenes}-{options.objects}-{options.pixels}"
+        cache = run.work / f"latents-{seed}-{size}-{mark}.safetensors"
+        self.data = encode_scenes(
+            vae, options.scenes, seed, run.device, cache, options.objects, options.pixels
+        )
         self.boxes = scene_boxes(self.data.scenes)
         self.tokenizer = write_tokenizer(destination / "tokenizer")
         self.words = {name: encoder_of(self.tokenizer)(name) for name in OBJECTS}
@@ -247,7 +256,7 @@ class Generator(nn.Module):
         self.grounded: list[GroundedAttention] = []
 
     def forward(self, noisy: Tensor, timesteps: Tensor, ids: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
-        """v-prediction (B, 4, 16, 16) of noisy latents at ``timesteps`` (B,) under token ids (B, 32), what the
+        """v-prediction (B, 4, h, w) of noisy latents at ``timesteps`` (B,) under token ids (B, 32), what the
         attentions in ``grounded`` attended to, and the places (B, 32, 2) told from the tokens' states."""
         context = self.text_encoder(ids).last_hidden_state
         predicted = self.unet(noisy, timesteps, context, return_dict=False)[0]

@@ -1,6 +1,6 @@
 """EmojiWorld's scenes and captions: who stands where, and what is said about it.
 
-A scene is a plain or gradient background with one to three emoji that do not overlap. Its caption names the objects in
+A scene is a plain or gradient background with one to five emoji that do not overlap. Its caption names the objects in
 random order and says the true relation, no relation, or a *random* relation word, in fixed shares. A model trained on
 such captions learns its objects well and the relation words badly - the weakness of the large models, in small.
 """
@@ -33,7 +33,13 @@ OBJECTS: tuple[str, ...] = (
 )
 
 SPRITE_SIZES = (40, 54)
-"""Smallest and largest sprite, longest side in pixels."""
+"""Smallest and largest sprite of a scene of up to three objects, longest side in pixels."""
+
+CROWDED_SIZES = {4: (36, 46), 5: (34, 42)}
+"""The same where more objects share the picture."""
+
+COUNTS = {3: (0.10, 0.50, 0.40), 5: (0.04, 0.32, 0.24, 0.20, 0.20)}
+"""Most objects of a scene -> shares of scenes with one, two, ... objects."""
 
 DIRECTIONS: tuple[Relation, ...] = (Relation.LEFT, Relation.RIGHT, Relation.ABOVE, Relation.BELOW)
 
@@ -77,19 +83,21 @@ def sample_scene(
     count: int | None = None,
     names: tuple[str, ...] | None = None,
     aspect: dict[str, float] | None = None,
+    most: int = 3,
 ) -> Scene:
-    """Draw a scene: 1, 2 or 3 objects in shares 10/50/40 unless ``count`` or ``names`` says otherwise.
+    """Draw a scene: up to ``most`` objects in the shares of ``COUNTS`` unless ``count`` or ``names`` says otherwise.
 
     ``aspect`` maps a name to width / height of its sprite (default 1). Sprites keep 2 pixels of distance from each
     other and lie wholly inside the picture.
     """
     if names is None:
-        n = count or int(rng.choice([1, 2, 3], p=[0.10, 0.50, 0.40]))
+        n = count or int(rng.choice(most, p=COUNTS[most])) + 1
         names = tuple(OBJECTS[i] for i in rng.choice(len(OBJECTS), size=n, replace=False))
     while True:
         placed: list[Placed] = []
+        sizes = CROWDED_SIZES.get(len(names), SPRITE_SIZES)
         for name in names:
-            box = _place(rng, [p.box for p in placed], (aspect or {}).get(name, 1.0))
+            box = _place(rng, [p.box for p in placed], (aspect or {}).get(name, 1.0), sizes)
             if box is None:
                 break
             placed.append(Placed(name, box))
@@ -97,9 +105,9 @@ def sample_scene(
             return Scene(tuple(placed), *_background(rng))
 
 
-def _place(rng: np.random.Generator, taken: list[Box], ratio: float) -> Box | None:
+def _place(rng: np.random.Generator, taken: list[Box], ratio: float, sizes: tuple[int, int]) -> Box | None:
     for _ in range(40):
-        longest = rng.uniform(*SPRITE_SIZES)
+        longest = rng.uniform(*sizes)
         w, h = (longest, longest / ratio) if ratio >= 1 else (longest * ratio, longest)
         x, y = rng.uniform(w / 2 + 1, IMAGE_SIZE - w / 2 - 1), rng.uniform(h / 2 + 1, IMAGE_SIZE - h / 2 - 1)
         if all(abs(x - b.x) > (w + b.width) / 2 + 2 or abs(y - b.y) > (h + b.height) / 2 + 2 for b in taken):

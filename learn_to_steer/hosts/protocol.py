@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..attention import AttentionLayer, MapStack
 from ..guidance import GuidancePlan, Method
+from ..inversion import Slope
 from ..language import RelationTriplet
 from ..objectives import Objective, Reading, StepInfo, Target
 from ..steering import Evaluate, SteeringPlan, SteeringTrace
@@ -104,27 +105,54 @@ class Sampler(Protocol):
 
 
 class MapRecorder(Protocol):
-    """A model under some host whose maps can be recorded for pictures that it did not draw."""
+    """A model under some host whose maps can be recorded for pictures that it did not draw.
+
+    Latents (B, ...) are in one layout of the host's own throughout, and in the sense of `inversion`.
+    """
 
     steps: int
     """Steps of the schedule that maps are recorded on."""
 
-    def encode(self, pictures: np.ndarray) -> Tensor:
-        """(B, height, width, 3) uint8 -> clean latents (B, channels, h, w)."""
+    family: str
+    """Model family, see `ClassifierCard.family`."""
 
-    def signal(self) -> list[float]:
-        """Per step of the schedule, the share of the clean latent that is left in what the model is given."""
+    flow: bool
+    """Whether it is a flow model; see `inversion.Path`."""
+
+    size: tuple[int, int]
+    """Height and width of the pictures, in pixels."""
+
+    layers: list[AttentionLayer]
+    """Every attention that can be read, in execution order."""
+
+    def digest(self) -> str:
+        """SHA-256 of the denoiser's weights: maps of two recorders with the same digest may be mixed."""
 
     def sigmas(self) -> list[float]:
         """Noise level of each step, see `objectives.StepInfo`."""
 
-    def noised(self, latents: Tensor, noise: Tensor, steps: Tensor) -> Tensor:
-        """Latents brought to the noise level of a step (B,) each, as the model is given them."""
+    def encode(self, pictures: np.ndarray) -> Tensor:
+        """(B, height, width, 3) uint8 -> clean latents, float32."""
 
-    def inverted(self, latents: Tensor, prompts: Sequence[str]) -> Tensor:
-        """(steps, B, ...): what the model is given at each step of a run that ends at these latents; see `inversion`."""
+    def decode(self, latents: Tensor) -> np.ndarray:
+        """Clean latents -> (B, height, width, 3) uint8."""
+
+    def slope(self, prompts: Sequence[str]) -> Slope:
+        """How latents change with the noise level under one prompt each, without negatives; float32."""
+
+    def model_input(self, latents: Tensor, steps: Tensor) -> Tensor:
+        """Latents at a step (B,) each -> as the model is given them."""
 
     def maps(
-        self, noisy: Tensor, steps: Tensor, prompts: Sequence[str], names: Sequence[tuple[str, str]]
+        self,
+        noisy: Tensor,
+        steps: Tensor,
+        prompts: Sequence[str],
+        names: Sequence[tuple[str, str]],
+        layers: tuple[str, ...] | None = None,
     ) -> MapStack:
-        """Maps of both named objects on every layer, one forward pass on the conditional branch."""
+        """Maps of both named objects, one forward pass on the conditional branch. noisy: as `model_input` gives it. steps
+        (B,) int64. layers: names, None = all; the pass ends after the last of them.
+
+        Raises SteeringError where the words of a prompt cannot be found in the model's text.
+        """

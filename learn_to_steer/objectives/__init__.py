@@ -1,6 +1,6 @@
 """What "right" means: an objective turns maps into a loss and a probability for each target."""
 
-from .base import Objective, Reading, StepInfo, goals_of, lowest_sigma
+from .base import Objective, Reading, StepInfo, goals_of, last_share, lowest_sigma
 from .centroid import CentroidObjective, centroids
 from .combined import CombinedObjective, Gate, checked_goals, learned_part, with_goals
 from .learned import LearnedObjective
@@ -41,6 +41,7 @@ __all__ = [
     "centroids",
     "checked_goals",
     "goals_of",
+    "last_share",
     "learned_part",
     "lowest_sigma",
     "with_goals",

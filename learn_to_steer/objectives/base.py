@@ -115,3 +115,9 @@ def goals_of(objective: Objective) -> tuple[Goal, ...]:
     """The kinds of targets that the objective wants to be given of a prompt: its stated relations, unless it says more
     by an attribute `goals`."""
     return getattr(objective, "goals", ("relation",))
+
+
+def last_share(objective: Objective) -> float:
+    """The part of a model's own schedule up to which the objective can be believed, see `ClassifierCard.last_share`; 1
+    where it does not say."""
+    return float(getattr(getattr(objective, "card", None), "last_share", 1.0))

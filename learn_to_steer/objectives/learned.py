@@ -36,8 +36,12 @@ class LearnedObjective:
         return self.card.layers
 
     def reading(self, layers: tuple[str, ...]) -> LearnedObjective:
-        """The same objective on other layers; the host refuses them where the classifier does not fit."""
-        other = LearnedObjective(self.classifier, self.timestep)
+        """The same objective on other layers; the host refuses them where the classifier does not fit.
+
+        The weights are shared: copies made inside a host's inference mode could not take part in a backward pass.
+        """
+        other = copy.copy(self)
+        other.classifier = copy.copy(self.classifier)
         other.card = other.classifier.card = replace(self.card, layers=layers)
         return other
 

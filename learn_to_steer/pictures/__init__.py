@@ -1,7 +1,24 @@
 """Pictures of what steering does: heat maps, the report of one prompt, sheets of many. Drawn with Pillow alone."""
 
 from .heat_maps import heat_overlay, object_heats
-from .report import Panel, report_figure
+from .layout import layout_picture
+from .leakage import groups_of, leakage_plot
+from .regions import Region, warmest
+from .report import Panel, fitted, report_figure
 from .sheets import comparison_sheet
+from .verdicts import verdict_pictures
 
-__all__ = ["Panel", "comparison_sheet", "heat_overlay", "object_heats", "report_figure"]
+__all__ = [
+    "Panel",
+    "Region",
+    "comparison_sheet",
+    "fitted",
+    "groups_of",
+    "heat_overlay",
+    "layout_picture",
+    "leakage_plot",
+    "object_heats",
+    "report_figure",
+    "verdict_pictures",
+    "warmest",
+]

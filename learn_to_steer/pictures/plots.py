@@ -1,4 +1,5 @@
-"""What steering did at each evaluation, as two plots: the probability of each target, and its loss."""
+"""What steering read, at each evaluation and in the sampler's own passes, as two plots: the probability of each target, and
+its loss."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ def plot_records(
     sheet: Sheet, records: Sequence[Record], reached: float | None, stop_loss: float | None, x: float, y: float,
     width: float, height: float, title: str = "What steering did",
 ) -> None:  # fmt: skip
-    """Probability above loss, against evaluations, in the box at (x, y); each target has its colour.
+    """Probability above loss, against evaluations and own passes in turn, in the box at (x, y); one colour a target.
 
     height: what is less than `least_height` is taken to be that.
     """
@@ -77,6 +78,6 @@ def plot_records(
             plot.threshold(limit, GOOD)
             plot.title(f"reached at {limit:g}", "right", 12, GOOD)
     below = first + 2 * each + _BETWEEN + 24
-    sheet.text(
-        x + 46 + inner / 2, below, "evaluation (bands: steps of the sampler)", 12, MUTED, align="center"
-    )
+    own = any(evaluation < 0 for _, evaluation in moments)
+    what = "evaluations and the sampler's own passes" if own else "evaluations"
+    sheet.text(x + 46 + inner / 2, below, f"{what} (bands: steps of the sampler)", 12, MUTED, align="center")

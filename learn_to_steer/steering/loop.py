@@ -28,6 +28,10 @@ from .trace import Record, SteeringTrace
 Evaluate = Callable[[Tensor, Sequence[int]], Reading]
 """(latents of some images (b, ...), their indices in the batch) -> Reading over those b images."""
 
+FEW = 3
+"""Steered steps of a run up to which every one is evaluated: from one to the next the noise changes too much for what held
+to be taken to hold still."""
+
 RANGE = 30.0
 """Net displacement of an image's latent over a run, in rms, beyond which steering leaves it alone."""
 
@@ -121,7 +125,9 @@ class SteeringLoop:
         pass, or by an evaluation without a gradient, which they have 1, 2, 4, 8 ... steps after they began to hold:
         most losses come early."""
         held = [i for i in pending if i in self._held]
-        due = [i for i in held if i not in self._observed and self._due(i, step) and self._affordable(i)]
+        few = len(self.steps) <= FEW
+        unseen = held if few else [i for i in held if i not in self._observed and self._due(i, step)]
+        due = [i for i in unseen if self._affordable(i)]
         self._observed.clear()
         lost: set[int] = set()
         if due:

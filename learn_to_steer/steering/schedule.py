@@ -20,11 +20,13 @@ def steered_steps(
     shares: Sequence[float],
     sigmas: Sequence[float | None] = (),
     lowest: float | None = None,
+    last_share: float = 1.0,
 ) -> tuple[list[int], str]:
     """The steps of a run at which it is steered, ascending, and one sentence on why there are none ("" where there are).
 
     shares: of each step, where in the model's schedule it begins. sigmas: noise level of each step, in the unit of
-    `lowest`, the lowest noise level that the classifier was trained at (None: it does not say).
+    `lowest`, the lowest noise level that the classifier was trained at (None: it does not say). last_share: where in a
+    model's schedule the classifier's training ended, for one of many schedules.
     """
     if plan.strength == 0 or plan.step_size == 0:
         return [], "Left plain: the strength is 0."
@@ -36,6 +38,13 @@ def steered_steps(
             f"{plan.start:.0%} and "
             f"{plan.end:.0%}, where the plan steers."
         )
+    if last_share < 1:
+        inside = [i for i in inside if shares[i] <= last_share + _EDGE]
+        if not inside:
+            return [], (
+                "Left plain: every step that the plan steers lies beyond the part of the schedule that the classifier was "
+                f"trained on ({last_share:.0%})."
+            )
     if lowest is not None:
         known = [
             i for i in inside if i >= len(sigmas) or (s := sigmas[i]) is None or s >= lowest * (1 - 1e-3)

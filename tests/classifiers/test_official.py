@@ -51,6 +51,13 @@ def test_official_position_code_is_cut_for_fewer_channels_and_refuses_more():
         model(maps(6, size=9), TIME)
 
 
+def test_a_card_says_up_to_where_in_a_schedule_it_can_be_believed():
+    assert CARD.last_share == 1.0 and replace(CARD, last_share=0.5).last_share == 0.5
+    for wrong in (0.0, 1.5, -0.1, float("nan")):
+        with pytest.raises(SteeringError, match="last_share"):
+            replace(CARD, last_share=wrong)
+
+
 def test_mean_variant_takes_any_number_of_channels():
     model = RelationClassifier(CARD, replace(SMALL, use_mean=True)).eval()
     assert not any(name.startswith("object_extractor.") for name in model.state_dict())

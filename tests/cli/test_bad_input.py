@@ -143,10 +143,10 @@ def test_malicious_pickle_is_refused_without_running_it(refused, tmp_path):
     assert not (tmp_path / "executed").exists()
 
 
-def test_another_model_needs_its_own_classifier(refused, tmp_path):
+def test_another_model_is_refused_for_what_it_is_not_for_want_of_a_classifier(refused, tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
-    assert "--classifier" in refused("generate", PROMPT, "--model", "model")
+    assert "whole model" in refused("generate", PROMPT, "--model", "model")
     assert "model" in refused("generate", PROMPT, "--model", "model", "--classifier", SHIPPED)
     (tmp_path / "model" / "model_index.json").write_text('{"_class_name": "StableDiffusion3Pipeline"}')
     assert "StableDiffusion3Pipeline" in refused("generate", PROMPT, "--model", "model")

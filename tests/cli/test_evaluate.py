@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from learn_to_steer.classifiers import load_classifier, save_classifier, shipped_classifier
+from learn_to_steer.classifiers import UNIVERSAL, load_classifier, save_classifier, shipped_classifier
 
 SHIPPED = shipped_classifier("emojiworld-symmetric")
 FEW = ["--images", "3", "--steps", "2", "--batch", "2"]
@@ -54,6 +54,26 @@ def test_goes_on_where_it_was_and_does_not_mix(cli, tmp_path):
     for change in (["--classifier", tmp_path / "other.safetensors"], ["--relations", "2"], ["--seed", "1"]):
         result = cli("evaluate", "--images", "2", *arguments, *change)
         assert result.code == 2 and "choose another folder" in result.err
+
+
+def test_the_universal_classifier_beside_the_models_own(cli, tmp_path):
+    """As shipped, and one from a file, such as one trained without this model; both read the recommended layers."""
+    few = ["--images", "2", "--steps", "2", "--batch", "2", "--settings", "fast,universal"]
+    assert cli("evaluate", *few, "--out", tmp_path / "a").code == 0
+    summary = json.loads((tmp_path / "a" / "results.json").read_text())["summary"]
+    assert list(summary) == ["fast", "universal"] and summary["universal"]["evaluations"] > 0
+    other = load_classifier(shipped_classifier(UNIVERSAL))
+    for parameter in other.parameters():
+        parameter.data.mul_(0.5)
+    save_classifier(other, tmp_path / "other.safetensors")
+    again = cli("evaluate", *few, "--out", tmp_path / "a", "--universal", tmp_path / "other.safetensors")
+    assert (
+        again.code == 2 and "choose another folder" in again.err
+    )  # it is another classifier, and that is seen
+    alone = [*few[:-1], "fast", "--classifier", tmp_path / "other.safetensors", "--out", tmp_path / "b"]
+    assert cli("evaluate", *alone).code == 0
+    missing = cli("evaluate", *few, "--out", tmp_path / "c", "--universal", "nowhere.safetensors")
+    assert missing.code == 2 and "nowhere.safetensors" in missing.err
 
 
 def test_own_prompts(cli, tmp_path):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from learn_to_steer.cli import main
+from learn_to_steer.emojiworld import WEIGHTS
 
 FILES = ["plain.png", "report.png", "steered.png", "trace.json"]
 PROMPT = "a dog to the right of a teddy bear"
@@ -153,6 +155,29 @@ def test_emojiworld_keeps_its_steps_and_guidance(cli, tmp_path):
     trace = json.loads((tmp_path / "trace.json").read_text())
     assert (trace["settings"]["steps"], trace["settings"]["guidance"]) == (20, 6.0)
     assert trace["settings"]["dtype"] == "float32"
+
+
+def test_a_model_without_a_classifier_of_its_own_is_steered_by_the_universal_one(cli, tmp_path):
+    """EmojiWorld's UNet without the judge that makes it EmojiWorld is a diffusers folder like any other. Of its two
+    attentions down and four up, the last third down and the first third up are read, as of a UNet of SD 1.5's kind."""
+    shutil.copytree(WEIGHTS, tmp_path / "mine", ignore=shutil.ignore_patterns("judge*", "mmdit"))
+    arguments = [
+        "--model",
+        tmp_path / "mine",
+        "--steps",
+        "4",
+        "--guidance",
+        "6",
+        "--height",
+        "128",
+        "--width",
+        "128",
+    ]
+    result = cli("generate", PROMPT, *arguments, "--out", tmp_path / "out")
+    assert result.code == 0, result.err
+    trace = json.loads((tmp_path / "out" / "trace.json").read_text())
+    assert trace["settings"]["layers"] == ["down.1.0", "up.0.0"]
+    assert trace["trace"]["evaluations"][0] > 0
 
 
 def test_another_size(cli, tmp_path):

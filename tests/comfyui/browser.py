@@ -25,7 +25,7 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Page, sync_playwright
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
-NEEDS_DOWNLOAD = ("2-", "3-", "8-", "9-")
+NEEDS_DOWNLOAD = ("2-", "3-", "8-", "9-", "15-")
 PACK = "learn-to-steer"
 READY = "() => !!window.app?.graph && !!window.LiteGraph?.registered_node_types?.LearnToSteer_RelationPrompt"
 UNKNOWN = """() => window.app.graph._nodes
@@ -42,7 +42,12 @@ COVERED = """() => {
     return boxes.flatMap((a, i) => boxes.slice(0, i)
         .filter(b => a.x < b.right && b.x < a.right && a.y < b.low && b.y < a.low).map(b => `${a.name} / ${b.name}`));
 }"""
-SPEAKING = ("LearnToSteer_RelationPrompt", "LearnToSteer_ClassifyRelation", "LearnToSteer_SteeringReport")
+SPEAKING = tuple(
+    f"LearnToSteer_{name}"
+    for name in (
+        "RelationPrompt", "RelationsFromBoxes", "ClassifyRelation", "JudgeByBoxes", "CheckSteering", "SteeringReport",
+    )
+)  # fmt: skip
 PICTURES = "() => window.app.graph._nodes.filter(n => n.imgs?.length).map(n => n.type)"
 SAVED = """() => window.app.graph._nodes.filter(n => n.type == 'SaveImage' && n.imgs?.length)
     .map(n => [n.widgets[0].value, n.imgs.map(i => i.src)])"""
@@ -104,6 +109,10 @@ def main() -> int:
         for file in sorted(WORKFLOWS.glob("*.json")):
             complaints.clear()
             open_template(page, file.stem)
+            if json.loads(file.read_text())["extra"].get("linearMode"):
+                page.screenshot(path=arguments.out / f"{file.stem}-app.png")
+                page.evaluate("() => window.app.extensionManager.command.execute('Comfy.ToggleLinear')")
+                page.wait_for_timeout(2000)
             unknown = page.evaluate(UNKNOWN)
             page.evaluate(FIT)
             page.wait_for_timeout(1500)
@@ -132,7 +141,7 @@ def main() -> int:
 def thumbnail(page: Page, graph: Path, cell: int = 220) -> Image.Image:
     """What the open graph saved, a strip for each Save Image node with its name; where it was not run, a card."""
     strips = []
-    for name, sources in sorted(page.evaluate(SAVED), key=lambda saved: "steered" in saved[0]):
+    for name, sources in sorted(page.evaluate(SAVED), key=lambda saved: saved[0] != "plain"):
         pictures = [Image.open(io.BytesIO(page.request.get(source).body())) for source in sources]
         width = cell * pictures[0].width // pictures[0].height
         strip = Image.new("RGB", (width * len(pictures), cell))
@@ -195,11 +204,15 @@ def open_template(page: Page, name: str) -> None:
     """Click the graph's card in the template browser."""
     page.keyboard.press("Escape")
     page.evaluate("() => window.app.extensionManager.command.execute('Comfy.BrowseTemplates')")
-    dialog = page.get_by_role("dialog")
+    dialog = page.get_by_role("dialog").first
     dialog.get_by_text(PACK, exact=True).first.click()
     dialog.get_by_text(name).first.click()
+    page.wait_for_timeout(6000)
+    tour = page.get_by_test_id("coach-landing")  # what a first app is greeted with
+    if tour.count():
+        tour.get_by_text("Skip").click()
     dialog.wait_for(state="hidden")
-    page.wait_for_timeout(3000)
+    page.wait_for_timeout(1000)
 
 
 def run(page: Page, patience: float) -> dict[str, Any]:

@@ -288,11 +288,11 @@ def test_blocks_are_counted_where_the_host_does_not_name_them(node, flux):
     for calls, one in enumerate(located):
         said = {"block_type": one.block[0], "block_index": one.block[1]}
         assert (
-            mmdit._layer(by_place, located, said, 99)
-            == mmdit._layer(by_place, located, {}, calls)
+            mmdit.block_calling(by_place, located, said, 99)
+            == mmdit.block_calling(by_place, located, {}, calls)
             == one.layer
         )
-    assert mmdit._layer(by_place, located, {}, len(located)) is None
+    assert mmdit.block_calling(by_place, located, {}, len(located)) is None
 
 
 def test_the_pass_ends_after_the_last_block_that_is_read(node, flux):

@@ -212,6 +212,40 @@ def test_the_probability_rises(node, world_of):
         assert records[-1].probability > records[0].probability
 
 
+FAMILIES = {
+    "sd3": ("sd3", "double.1"),
+    "qwen": ("qwen-image", "double.1"),
+    "flux2": ("flux2", "double.0, double.1"),
+    "zimage": ("z-image", "single.1"),
+    "lumina2": ("lumina2", "single.1"),
+    "aura": ("auraflow", "double.1, single.0"),
+    "omnigen2": ("omnigen2", "single.1"),
+}
+"""Each kind's family, and the blocks recommended for it: those whose middle lies in the family's part of the depth."""
+
+
+def test_the_universal_classifier_steers_every_kind(node, world_of):
+    """Finite, within the plan's bounds, and read on the blocks recommended for the family."""
+    name = next(key for key, kind in KINDS.items() if kind is world_of.kind)
+    family, blocks = FAMILIES[name]
+    assert _module("hosts.comfyui.read.evaluation").model_family(world_of.model.model) == family
+    (universal, about) = node("LoadRelationClassifier", classifier_name="universal: reads every model")
+    assert "recommended" in about
+    plan = {"reached": 1.0, "end": 0.5, "step_rule": "rms", "step_size": 5.0}
+    result, log = steered(node, world_of, classifier=universal, options=options(node, **plan))
+    assert result.isfinite().all() and not torch.equal(result, plain(world_of))
+    moves = [r for r in log.latest.records if r.move > 0]
+    assert moves and all(r.length <= 5 + 1e-3 and r.largest <= 3 + 1e-3 for r in moves)
+    named, _ = steered(node, world_of, classifier=universal, options=options(node, layers=blocks, **plan))
+    assert torch.equal(named, result)
+    others = ", ".join(n for n in world_of.kind.names if n not in blocks.split(", "))
+    if others:
+        elsewhere, _ = steered(
+            node, world_of, classifier=universal, options=options(node, layers=others, **plan)
+        )
+        assert not torch.equal(elsewhere, result)
+
+
 @pytest.fixture
 def loss_of(monkeypatch, world_of):
     """The kind, a loss as a function of a latent (and of whether blocks are checkpointed), and a latent."""

@@ -7,9 +7,10 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from conftest import PACK
+from conftest import PACK, PROMPT, latents, options, steered
 
 BY_HAND = "none: compare centres of attention"
+UNIVERSAL = "universal: reads every model"
 
 
 @pytest.fixture
@@ -49,7 +50,8 @@ def test_a_folder_that_is_gone_again(topic, tmp_path, node):
     shutil.rmtree(extra)
     shutil.rmtree(tmp_path / "models")
     names = topic.classifier_names()
-    assert "emojiworld-symmetric.safetensors" in names and names[-1] == BY_HAND
+    assert "emojiworld-symmetric.safetensors" in names and names[-1] == BY_HAND and names[0] == UNIVERSAL
+    assert not any("universal-mean" in name for name in names)  # its file is the first entry
     assert not any("mine" in name for name in names)
     schema = node.classes["LoadRelationClassifier"].define_schema()
     assert schema.inputs[0].options == names
@@ -80,19 +82,54 @@ def test_other_files_are_not_offered(topic, tmp_path):
 
 
 def test_the_default_fits_any_model(node, world):
-    """A fresh loader gives something that the model at hand can be steered with."""
+    """A fresh loader gives what reads the model at hand, on layers recommended for it; an old graph's value stays valid."""
     schema = node.classes["LoadRelationClassifier"].GET_SCHEMA()
     default = schema.inputs[0].default
-    assert default == BY_HAND and default in schema.inputs[0].options
-    (rule, about) = node("LoadRelationClassifier", classifier_name=default)
-    model, _ = node("ApplyRelationSteering", model=world.model, relations=world.relations, classifier=rule)
-    assert model is not world.model and about
+    assert default == UNIVERSAL == schema.inputs[0].options[0] and BY_HAND in schema.inputs[0].options
+    (universal, about) = node("LoadRelationClassifier", classifier_name=default)
+    assert "family: any" in about and "recommended" in about
+    assert (
+        node.classes["LoadRelationClassifier"].fingerprint_inputs(default) != default
+    )  # the file's age is in it
+    result, log = steered(node, world, classifier=universal, steps=4)
+    assert result.isfinite().all() and log.latest.evaluations[0] > 0
+    (attention,) = node(
+        "CaptureAttention", model=world.model, positive=world.positive, relations=world.relations, latent=latents(),
+        noise_level=0.5, seed=0,
+    )  # fmt: skip
+    probability, _ = node("ClassifyRelation", attention=attention, classifier=universal)
+    named = universal.reading(("down.0.0", "up.1.0"))
+    assert probability == node("ClassifyRelation", attention=attention, classifier=named)[0]
+    assert (
+        probability
+        != node("ClassifyRelation", attention=attention, classifier=universal.reading(("mid.0",)))[0]
+    )
+
+
+def test_two_nodes_with_the_universal_classifier_steer_as_one(node, world):
+    """Each reads the recommended layers, and both have the same classifier: their relations are joined, as those of two
+    nodes with a classifier of the model's own are."""
+    steer = import_module(f"{PACK}.learn_to_steer.hosts.comfyui.steer")
+    (universal, _) = node("LoadRelationClassifier", classifier_name=UNIVERSAL)
+    plan = options(node)
+    model = world.model
+    for triplet in ("dog | right of | teddy bear", "dog | above | teddy bear"):
+        relations = node("RelationPrompt", clip=world.clip, text=PROMPT, triplets=triplet)[1]
+        model, _ = node(
+            "ApplyRelationSteering", model=model, relations=relations, classifier=universal, options=plan
+        )
+    assert len(steer.chain_of(model).steerings) == 1
+
+
+def test_only_if_needed_reads_within_the_classifiers_part_of_the_schedule(node, world):
+    """Seven steps, "simple", begin at 0, 1/7, 2/7 ...: the last at half of the schedule or before is step 3, at 3/7."""
+    (universal, _) = node("LoadRelationClassifier", classifier_name=UNIVERSAL)
+    _, log = steered(node, world, classifier=universal, steer="only if needed", met_at=0.0, steps=7)
+    assert {r.step for t in log.runs[0].traces for r in t.records} == {3}
 
 
 def test_a_refused_classifier_names_the_way_out(node, world):
     import dataclasses
-
-    from conftest import latents
 
     objectives = import_module(f"{PACK}.learn_to_steer.objectives")
     (loaded, _) = node("LoadRelationClassifier", classifier_name="emojiworld-symmetric.safetensors")
@@ -111,4 +148,4 @@ def test_a_refused_classifier_names_the_way_out(node, world):
             call()
         said = str(error.value)
         assert said.startswith("Expected a classifier for") and said.endswith(".") and "\n" not in said
-        assert BY_HAND in said and "Load Relation Classifier" in said
+        assert '"universal"' in said and "Load Relation Classifier" in said

@@ -287,11 +287,10 @@ def _unpacking_operations():
     return type("Unpacking", (comfy.ops.manual_cast,), {"Linear": Linear})
 
 
-def test_bytes_that_a_pack_unpacks(pack, node):
-    """The way of packs that read GGUF files (tried with ComfyUI-GGUF itself, too)."""
+def _unpacked_at_use(flux):
+    """The tiny Flux with its matrices as bytes."""
     import comfy.latent_formats
 
-    flux = tiny._world(node, tiny._model())
     loading = import_module(f"{PACK}.learn_to_steer.emojiworld.comfyui.flux_model")
     layout = json.loads((tiny.WEIGHTS / "config.json").read_text()) | {"guidance_embeds": False}
     config = loading._config_class(1.0, None)({"image_model": "flux", **loading.host_layout(layout)})
@@ -304,8 +303,14 @@ def test_bytes_that_a_pack_unpacks(pack, node):
         for name, module in made.diffusion_model.named_modules():
             if "_blocks." in name and isinstance(module, torch.nn.Linear):
                 module.weight = torch.nn.Parameter(_packed(module.weight.data), requires_grad=False)
+    return loading.patcher_of(made)
+
+
+def test_bytes_that_a_pack_unpacks(pack, node):
+    """The way of packs that read GGUF files (tried with ComfyUI-GGUF itself, too)."""
+    flux = tiny._world(node, tiny._model())
     wide = tiny.steered(node, flux)[1].latest.records
-    model = loading.patcher_of(made)
+    model = _unpacked_at_use(flux)
     result, log = tiny.steered(node, flux, model=model)
     assert result.isfinite().all() and log.latest.records[0].move > 0
     for mine, theirs in zip(log.latest.records, wide, strict=True):

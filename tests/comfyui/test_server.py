@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
@@ -134,7 +135,7 @@ def server(tmp_path_factory):
 def test_the_nodes_are_there(server):
     nodes = server.json("/object_info")
     ours = {name for name, info in nodes.items() if info["category"].startswith("Learn-to-Steer")}
-    assert len(ours) == 11
+    assert len(ours) == 16
     templates = server.json("/workflow_templates").get("learn-to-steer", [])
     assert len(templates) >= 9
     assert server.get("/extensions/learn-to-steer/docs/LearnToSteer_RelationPrompt.md")
@@ -149,13 +150,15 @@ def test_graph(server, path):
     missing = {n["class_type"] for n in graph.values()} - nodes.keys()
     if missing == {"PreviewAny"}:  # younger than the oldest host
         graph = {k: n for k, n in graph.items() if n["class_type"] != "PreviewAny"}
+    elif missing:
+        pytest.skip(f"this host has no {', '.join(sorted(missing))}")
     history = server.queue(graph)
     assert history["status"]["status_str"] == "success", history["status"]["messages"][-1]
     saved = {n["inputs"]["filename_prefix"]: k for k, n in graph.items() if n["class_type"] == "SaveImage"}
     pictures = {prefix: server.pictures(history, key) for prefix, key in saved.items()}
-    for of_one in pictures.values():
+    for prefix, of_one in pictures.items():
         for picture in of_one:
-            assert picture.shape == (128, 128, 3) and picture.std() > 5
+            assert picture.std() > 5 and (prefix in ("check", "verdict") or picture.shape == (128, 128, 3))
     if "plain" in pictures:
         assert any((a != b).any() for a, b in zip(pictures["plain"], pictures["steered"], strict=True))
     if "before" in pictures:  # the strip above the mask is kept, but for what the autoencoder sees around it
@@ -163,8 +166,18 @@ def test_graph(server, path):
         assert np.abs(before[:8] - after[:8]).mean() < 6 < np.abs(before[32:96] - after[32:96]).mean()
     cached = [n for m in history["status"]["messages"] if m[0] == "execution_cached" for n in m[1]["nodes"]]
     shown_again = nodes["LearnToSteer_RelationPrompt"].get("has_intermediate_output")
-    if shown_again or "2" not in cached:  # older hosts say nothing of a result from the cache
-        assert "|" in history["outputs"]["2"]["text"][0]
+    speaks = {
+        "LearnToSteer_RelationPrompt": "|",
+        "LearnToSteer_RelationsFromBoxes": "|",
+        "LearnToSteer_CheckSteering": "Will obey.",
+        "LearnToSteer_JudgeByBoxes": "obeyed\n",
+    }
+    for number, one in graph.items():
+        said = speaks.get(one["class_type"])
+        if said and (
+            shown_again or number not in cached
+        ):  # older hosts say nothing of a result from the cache
+            assert said in history["outputs"][number]["text"][0]
 
 
 @pytest.mark.parametrize("stem", ["1-first-steps-emojiworld", "10-emojiworld-mmdit"])
@@ -254,6 +267,8 @@ def test_the_servers_pictures_show_the_relation_as_the_command_lines_do(server, 
 def test_graph_of_a_large_model_is_whole(server, path):
     """Its weights are not here, so it is not run; but every node, input and link is what the host wants."""
     graph, nodes = json.loads(path.read_text()), server.json("/object_info")
+    if missing := {n["class_type"] for n in graph.values()} - nodes.keys():
+        pytest.skip(f"this host has no {', '.join(sorted(missing))}")
     for number, node in graph.items():
         info = nodes[node["class_type"]]["input"]
         known = {**info["required"], **info.get("optional", {})}
@@ -399,3 +414,110 @@ def test_a_relation_prompt_runs_alone(server):
     history = server.queue(graph)
     assert history["status"]["status_str"] == "success"
     assert history["outputs"]["2"]["text"] == ["frog | above | car"]
+
+
+BLUEPRINTS = sorted((ROOT / "subgraphs").glob("*.json"))
+
+
+def _flattened(blueprint: dict, nodes: dict) -> dict:
+    """A blueprint's inside as a graph in the host's API format."""
+    (inside,) = blueprint["definitions"]["subgraphs"]
+    links = {link["id"]: link for link in inside["links"]}
+    graph = {}
+    for n in inside["nodes"]:
+        info = nodes[n["type"]]["input"]
+        known = {**info["required"], **info.get("optional", {})}
+        values, inputs = list(n["widgets_values"]), {}
+        linked = {i["name"]: i["link"] for i in n["inputs"]}
+        for name in [
+            *nodes[n["type"]]["input_order"]["required"],
+            *nodes[n["type"]]["input_order"].get("optional", []),
+        ]:
+            kind = known[name][0]
+            if name in linked:
+                if linked[name] is not None:
+                    link = links[linked[name]]
+                    assert nodes[_kind(inside, link["origin_id"])]["output"][link["origin_slot"]] == kind
+                    inputs[name] = [str(link["origin_id"]), link["origin_slot"]]
+            elif isinstance(kind, list) or kind in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"):
+                inputs[name] = values.pop(0)
+                if name in ("seed", "noise_seed"):
+                    assert values.pop(0) == "fixed"
+        assert not values and info["required"].keys() <= inputs.keys(), n["type"]
+        graph[str(n["id"])] = {"class_type": n["type"], "inputs": inputs}
+    return graph
+
+
+def _kind(inside: dict, number: int) -> str:
+    return next(n["type"] for n in inside["nodes"] if n["id"] == number)
+
+
+@pytest.mark.parametrize("path", BLUEPRINTS, ids=lambda p: p.stem)
+def test_a_blueprint_is_listed_and_whole(server, path):
+    blueprint, nodes = json.loads(path.read_text()), server.json("/object_info")
+    try:
+        listed = server.json("/global_subgraphs")
+    except urllib.error.HTTPError:
+        listed = None  # older than blueprints
+    if listed is not None:
+        (entry,) = (e for e in listed.values() if e["name"] == path.stem)
+        assert entry["info"]["node_pack"] == "custom_nodes.learn-to-steer"
+    graph = _flattened(blueprint, nodes)
+    (outer,), (inside,) = blueprint["nodes"], blueprint["definitions"]["subgraphs"]
+    assert outer["type"] == inside["id"] and inside["name"] == path.stem
+    for number, widget in outer["properties"]["proxyWidgets"]:
+        assert widget in graph[number]["inputs"], (number, widget)
+    (prompt,) = (k for k, n in graph.items() if n["class_type"] == "LearnToSteer_RelationPrompt")
+    assert [prompt, "text"] in outer["properties"]["proxyWidgets"]
+    if "EmojiWorld" not in path.stem:
+        return
+    (decode,) = (k for k, n in graph.items() if n["class_type"] == "VAEDecode")
+    graph["90"] = {
+        "class_type": "SaveImage",
+        "inputs": {"images": [decode, 0], "filename_prefix": "blueprint"},
+    }
+    history = server.queue(graph)
+    assert history["status"]["status_str"] == "success", history["status"]["messages"][-1]
+    (picture,) = server.pictures(history, "90")
+    assert picture.shape == (128, 128, 3) and picture.std() > 5
+
+
+def test_the_steered_sampler_runs_only_if_a_detector_says_so(server):
+    """Attention stands for the detector. The steered branch would stop with an error: a plain picture that obeys never
+    asks for it."""
+
+    def graph(seed: int) -> dict:
+        made = _small(steered=False, seed=seed)
+        made["5"]["inputs"] |= {"width": 128, "height": 128}
+        made["7"]["inputs"]["steps"] = 12
+        del made["9"]
+        wrong = "emojiworld-mmdit-symmetric.safetensors"
+        more: dict = {
+            "10": ("LearnToSteer_CaptureAttention",
+                   {"model": ["1", 0], "positive": ["2", 0], "relations": ["2", 1], "latent": ["7", 0],
+                    "noise_level": 0.5, "seed": 0}),
+            "11": ("LearnToSteer_AttentionToMask", {"attention": ["10", 0], "image": ["8", 0]}),
+            "12": ("LearnToSteer_LoadRelationClassifier", {"classifier_name": wrong}),
+            "13": ("LearnToSteer_ApplyRelationSteering",
+                   {"model": ["1", 0], "relations": ["2", 1], "classifier": ["12", 0]}),
+            "14": ("KSampler", {**made["7"]["inputs"], "model": ["13", 0]}),
+            "15": ("LearnToSteer_SteerOnlyIfNeeded",
+                   {"plain": ["7", 0], "steered": ["14", 0], "relations": ["2", 1], "bboxes": ["11", 1]}),
+            "16": ("SaveLatent", {"samples": ["15", 0], "filename_prefix": "kept"}),
+        }  # fmt: skip
+        made |= {k: {"class_type": kind, "inputs": inputs} for k, (kind, inputs) in more.items()}
+        return made
+
+    seen = set()
+    for seed in range(16, 26):
+        history = server.queue(graph(seed))
+        status = history["status"]["status_str"]
+        seen.add(status)
+        if status == "success":
+            assert history["outputs"]["15"]["text"] == ["picture 1: obeyed"]
+        else:
+            (message,) = [m[1] for m in history["status"]["messages"] if m[0] == "execution_error"]
+            assert message["node_type"] == "LearnToSteer_ApplyRelationSteering"
+        if len(seen) == 2:
+            break
+    assert seen == {"success", "error"}

@@ -101,19 +101,24 @@ def ways(full):
     return latents_read_as(full[1], ASKED)
 
 
-@pytest.mark.parametrize(("dtype", "least"), [(torch.float16, 0.998), (torch.bfloat16, 0.97)])
+@pytest.mark.parametrize(("dtype", "least"), [(torch.float16, 0.99), (torch.bfloat16, 0.97)])
 def test_the_first_move_points_where_it_does_in_full_precision(full, ways, dtype, least):
-    """bfloat16 has three bits fewer: it rounds the network itself, so that now and then the reading's slope is another
-    one; no scale of the loss helps there. Without a scale float16 falls to 0.990 on the UNet at p = 0.999."""
+    """The network itself is rounded, and how depends on the machine's kernels: where the gradient is large, float16 gave
+    0.9997 on one and 0.9975 on another. bfloat16 has three bits fewer, so that now and then the reading's slope is another
+    one; no scale of the loss helps there. What the scale is for is the last places: near the goal float16 points no worse
+    than far from it. Without a scale it falls to 0.990 on the UNet at p = 0.999."""
     model, whole = full
     half = first_step(model, dtype)
+    cosines = []
     for p, z in zip(ASKED, ways, strict=True):
         expected, record = whole.move(z)
         assert record.probability == pytest.approx(p, abs=0.2 * (1 - p))
         found, record = half.move(z)
         assert half.dtype == dtype and record.note == "" and record.length > 0
-        cosine = float(torch.cosine_similarity(expected.flatten(), found.flatten(), 0))
-        assert cosine > least, f"at p = {p}: {cosine:.4f}"
+        cosines.append(float(torch.cosine_similarity(expected.flatten(), found.flatten(), 0)))
+        assert cosines[-1] > least, f"at p = {p}: {cosines[-1]:.4f}"
+    if dtype == torch.float16:
+        assert min(cosines[2:]) > min(cosines[:2]) - 0.003, cosines
 
 
 @pytest.mark.parametrize("plan", ["fast", "paper"])

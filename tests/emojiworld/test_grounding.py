@@ -32,26 +32,26 @@ def attention(*shares: float) -> torch.Tensor:
 
 @pytest.mark.parametrize("first, second", [(1.0, 1.0), (0.25, 0.5), (0.0, 0.7)])
 def test_loss_is_the_squared_share_outside(first, second):
-    nouns = torch.eye(3, 5)[None]
-    nouns[:, 2] = 0  # the third object does not exist
+    nouns = torch.eye(5)[None]
+    nouns[:, 2:] = 0  # there is no third object
     loss = grounding_loss([attention(first, second)], nouns, scene_boxes([SCENE]))
     assert loss.item() == pytest.approx(((1 - first) ** 2 + (1 - second) ** 2) / 2, abs=1e-5)
 
 
 def test_nothing_named_costs_nothing():
-    nouns = torch.zeros(1, 3, 5)
+    nouns = torch.zeros(1, 5, 5)
     assert grounding_loss([attention(0.2, 0.3)], nouns, scene_boxes([SCENE])).item() == 0
 
 
 def test_placing_loss_is_the_squared_distance_of_the_centres():
-    nouns = torch.zeros(1, 3, 5)
+    nouns = torch.zeros(1, 5, 5)
     nouns[0, 0, 1] = 1
     nouns[0, 1, 2:4] = 0.5  # two tokens; the third object is not named
     places = torch.rand(1, 5, 2)
     places[0, 1] = torch.tensor([0.25, 0.25])  # the dog's centre
     places[0, 2:4] = torch.tensor([[0.75, 0.8], [0.75, 0.4]])  # the fox is at (0.75, 0.5)
     assert placing_loss(places, nouns, scene_boxes([SCENE])).item() == pytest.approx(0.1**2 / 2, abs=1e-6)
-    assert placing_loss(places, torch.zeros(1, 3, 5), scene_boxes([SCENE])).item() == 0
+    assert placing_loss(places, torch.zeros(1, 5, 5), scene_boxes([SCENE])).item() == 0
 
 
 def test_noun_tokens_are_those_of_the_caption():

@@ -88,13 +88,26 @@ def test_the_samplers_own_pass_stands_in_for_evaluations():
     """Image 1 held by the sampler's own pass at step 0, image 0 did not: step 1 evaluates image 0 alone, with a
     gradient."""
     toy, record = Toy(), trace(1, 1)
-    loop = SteeringLoop(ONCE, record, [0, 1])
+    loop = SteeringLoop(ONCE, record, range(4))
     start = loop.steer(latents(-1.0, 3.0), toy, 0)
     with torch.no_grad():
         loop.observe(Toy()(start, (0, 1)), (0, 1), 0)
     loop.steer(start, toy, 1)
     assert toy.asked == [(0, 1), (0,)] and toy.graded == [True, True]
     assert record.evaluations == [2, 1] and [r.evaluation for r in record.image(1)] == [0, -1]
+
+
+def test_with_few_steered_steps_each_is_evaluated():
+    """Three steered steps: image 1 held by the own passes, and is evaluated at steps 1 and 2 all the same; 3 is no power
+    of 2 after step 0."""
+    toy, record = Toy(), trace(1, 1)
+    loop = SteeringLoop(ONCE, record, [0, 3, 6])
+    start = loop.steer(latents(-1.0, 3.0), toy, 0)
+    for step in (0, 3):
+        with torch.no_grad():
+            loop.observe(Toy()(start, (0, 1)), (0, 1), step)
+        loop.steer(start, toy, step + 3)
+    assert toy.asked == [(0, 1), (1,), (0,), (1,), (0,)] and toy.graded == [True, False, True, False, True]
 
 
 def test_a_relation_that_the_own_pass_finds_lost_is_moved_again():

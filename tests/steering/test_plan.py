@@ -58,6 +58,17 @@ def test_steered_steps_lie_within_the_plan(a, b, every, total, begin):
     assert all(late - early >= every for early, late in zip(steps, steps[1:], strict=False))
 
 
+def test_steps_beyond_the_part_of_the_schedule_that_the_classifier_knows():
+    """Ten steps begin at 0, 0.1, ... 0.9: of [0.3, 0.8) those up to 0.5 stay."""
+    plan = SteeringPlan(start=0.3, end=0.8)
+    assert steered_steps(plan, shares(10), last_share=0.5) == ([3, 4, 5], "")
+    assert steered_steps(plan, shares(10), last_share=1.0) == ([3, 4, 5, 6, 7], "")
+    steps, why = steered_steps(SteeringPlan(start=0.6, end=0.8), shares(10), last_share=0.5)
+    assert steps == [] and why.startswith("Left plain:") and "50%" in why
+    levels = [1.0 - i / 10 for i in range(10)]
+    assert steered_steps(plan, shares(10), levels, 0.55, 0.9)[0] == [3, 4]
+
+
 def test_presets():
     paper = SteeringPlan.preset("paper")
     assert (paper.step_rule, paper.step_size, paper.evaluations_per_step) == ("gradient", 5.0, 16)

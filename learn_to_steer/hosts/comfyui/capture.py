@@ -22,6 +22,7 @@ from ...errors import SteeringError
 from ...language import RelationTriplet
 from ...objectives import Objective, RelationTarget, StepInfo, learned_part
 from ..modules import for_autograd
+from ..recommended import reading_recommended
 from ..targets import knows
 from .branch import ConditionalBranch
 from .prompt.owner import placed, places
@@ -149,6 +150,7 @@ def classify(captured: CapturedAttention, objective: Objective) -> list[Relation
     are left out. Raises SteeringError for a classifier that does not fit the model the maps are from."""
     from ...classifiers import check_classifier
 
+    objective = reading_recommended(objective, captured.family, captured.maps.layers)
     if (learned := learned_part(objective)) is not None:
         try:
             check_classifier(learned.classifier, list(captured.maps.layers), captured.family)

@@ -12,6 +12,7 @@ from typing import Any
 
 from ...steering import SteeringTrace
 from .graph import Graph
+from .guide.record import GuidedRecord
 
 REMEMBERED = 32
 """So many samplers' runs are kept for reports of pictures that come from the cache."""
@@ -24,7 +25,7 @@ class SampledRun:
     prompt, node: the host's numbers of the execution and of the sampler's node, None where it does not say. watched: it
     was only read. size: width and height of the latent; pixels: how many pixels of the picture one of it is wide, None
     where the host does not say. noise: the first and the last level. traces: of each steering that took part.
-    notes: what was not steered, and why, a sentence each.
+    notes: what was not steered, and why, a sentence each. guided: what attention guidance did.
     """
 
     prompt: str | None
@@ -39,6 +40,7 @@ class SampledRun:
     watched: bool = False
     traces: list[SteeringTrace] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    guided: list[GuidedRecord] = field(default_factory=list)
 
     def note(self, sentence: str) -> None:
         """Say something about this run, once."""
@@ -62,6 +64,7 @@ class SampledRun:
             "seed": self.seed, "width": width, "height": height, "pixels_known": self.pixels is not None,
             "batch": self.batch, "sampler": self.sampler, "steps": self.steps, "noise": list(self.noise),
             "watched": self.watched, "notes": list(self.notes), "traces": [t.to_dict() for t in self.traces],
+            "guidance": [g.to_dict() for g in self.guided],
         }  # fmt: skip
 
 

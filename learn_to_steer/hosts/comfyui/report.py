@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...guidance import Layout
 from ...steering import Record, SteeringTrace
 from .log import SampledRun, merged
 
@@ -30,6 +31,9 @@ def in_words(
 
 def _of_run(run: SampledRun, image: int, pictures: int) -> list[str]:
     trace, own = merged(run.traces), _own(run, image, pictures)
+    guided = _guidance(run, own) if own is not None else []
+    if guided and (trace is None or own is None or not trace.image(own)):
+        return [*guided, *run.notes]
     if trace is None or own is None or own >= len(trace.labels) or not trace.labels[own]:
         why = " ".join(run.notes) or "its relations needed no steering."
         return [f"Not steered: {why}"]
@@ -37,7 +41,59 @@ def _of_run(run: SampledRun, image: int, pictures: int) -> list[str]:
     if not records:
         why = " ".join(run.notes) or "the plan evaluates at no step at which this prompt is in use."
         return [f"Not steered: {why}"]
-    return [*_relations(trace, own), *_odd(records), *run.notes]
+    return [*guided, *_relations(trace, own), *_odd(records), *run.notes]
+
+
+def _guidance(run: SampledRun, image: int) -> list[str]:
+    """What attention guidance did to an image of a run: where its objects were put, and when each relation was on."""
+    lines = []
+    for record in run.guided:
+        layout = record.layouts[image] if image < len(record.layouts) else None
+        on = record.steps_on(image) if layout is not None else []
+        if layout is None or not on:
+            continue
+        places = ", ".join(
+            f"{name} at {x:.2f}, {y:.2f}"
+            for name, (x, y) in zip(record.objects[image], layout.places, strict=True)
+        )
+        lines.append(
+            f"Attention guided at {_steps(on, run.steps)}, in {record.layers} layers, strength {record.strength:g}: "
+            f"{places}."
+        )
+        for relation, label in enumerate(record.labels[image]):
+            own = record.steps_on(image, relation)
+            if own != on:
+                lines.append(
+                    f"{label}: guided at {_steps(own, run.steps)}, left alone where it held."
+                    if own
+                    else f"{label}: held, not guided."
+                )
+    return lines
+
+
+def _steps(steps: Sequence[int], total: int) -> str:
+    """ "steps 1 to 3 and 5 of 20"."""
+    spans: list[list[int]] = []
+    for step in sorted(steps):
+        if spans and step == spans[-1][1] + 1:
+            spans[-1][1] = step
+        else:
+            spans.append([step, step])
+    said = [f"{a + 1}" if a == b else f"{a + 1} to {b + 1}" for a, b in spans]
+    listed = said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
+    return f"step{'s' if len(steps) > 1 else ''} {listed} of {total}"
+
+
+def layouts_of(runs: Sequence[SampledRun], image: int, pictures: int) -> list[tuple[Layout, list[str]]]:
+    """The layouts that were written into the attention for this picture, with the words of their objects, each once."""
+    found: dict[str, tuple[Layout, list[str]]] = {}
+    for run in runs:
+        own = _own(run, image, pictures)
+        for record in run.guided if own is not None else ():
+            layout = record.layouts[own] if own is not None and own < len(record.layouts) else None
+            if layout is not None and own is not None and record.steps_on(own):
+                found[str(layout.to_dict(record.objects[own]))] = layout, record.objects[own]
+    return list(found.values())
 
 
 def _relations(trace: SteeringTrace, image: int) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import comfy.model_management
@@ -17,19 +17,24 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ...attention import MapStack
+from ...attention import AttentionLayer, MapStack
 from ...errors import SteeringError
-from ...objectives import Objective, Reading, StepInfo, lowest_sigma
+from ...guidance import GuidancePlan, Method
+from ...objectives import Objective, Reading, StepInfo, Target, last_share, lowest_sigma
 from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, steered_steps, watch
+from ..guiding import GuidanceTargets
 from ..modules import for_autograd
 from ..protocol import evaluator
+from ..recommended import reading_recommended
 from ..targets import BatchTargets, batch_targets
 from .branch import ConditionalBranch
 from .gradients.kernels import gradients
+from .guide.layout import RelationLayout, guidance_of
+from .guide.run import AMBIGUOUS, GuidedRun
 from .log import SampledRun, SteeringLog
 from .prompt.owner import placed, places
 from .prompt.relations import MARK, PromptRelations
-from .read.evaluation import holding_now, located_layers
+from .read.evaluation import holding_now, located_layers, model_family
 from .read.own_pass import reading_along
 from .rehearsal import ADAPTIVE, DEFERRED, rehearse, step_of_sigma
 
@@ -39,7 +44,8 @@ class Steering:
     """What a steered MODEL knows: which relations, what "right" means, and the plan.
 
     mode: "steer", or "watch" = read the relations once, at the end of the noise levels the classifier was trained for, and
-    move nothing. rows: the images of the batch it is about (None: all).
+    move nothing. rows: the images of the batch it is about (None: all). method: by moves of the latent, by a bias on the
+    attention, or by both; guidance: how the attention is guided; layout: places that are given by hand.
     """
 
     relations: PromptRelations
@@ -48,6 +54,28 @@ class Steering:
     log: SteeringLog = field(default_factory=SteeringLog)
     mode: Literal["steer", "watch"] = "steer"
     rows: tuple[int, ...] | None = None
+    method: Method = "gradient"
+    guidance: GuidancePlan = field(default_factory=GuidancePlan)
+    layout: RelationLayout | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Whether latents are moved."""
+        return self.method != "attention"
+
+    @property
+    def guides(self) -> bool:
+        """Whether attention is guided."""
+        return self.method != "gradient"
+
+
+def as_read(
+    objective: Objective, plan: SteeringPlan, family: str, layers: Sequence[AttentionLayer]
+) -> Objective:
+    """The objective on the layers it reads of this model: those of the plan, else its own, else the recommended ones."""
+    if plan.layers is not None:
+        objective = objective.reading(plan.layers)
+    return reading_recommended(objective, family, layers)
 
 
 def targets_of(relations: PromptRelations, objective: Objective, batch: int) -> BatchTargets:
@@ -112,7 +140,8 @@ class SteeringRun:
     def __init__(self, steering: Steering, guider: Any, sigmas: list[float], record: SampledRun) -> None:
         self.steering, self.guider, self.sigmas, self.record = steering, guider, sigmas, record
         self.total = len(sigmas) - 1
-        self.deferred = self.adaptive = self._given_up = False
+        self.deferred = self.adaptive = self._given_up = self._foreign = False
+        self.guided: GuidedRun | None = None
         self._begins: dict[int, int] | None = None
         self._reported = True  # by an adaptive sampler, since the last call
         self._calls = 0
@@ -137,10 +166,11 @@ class SteeringRun:
             )
         sentence = why_not_owned(self.steering.relations, conds)
         if sentence is not None:
+            self._foreign = True
             self._give_up(sentence)
 
     def _give_up(self, sentence: str) -> None:
-        """Nothing more is steered in this run."""
+        """No latent is moved any more in this run."""
         self._given_up = True
         self.record.note(sentence)
         logging.warning("Learn-to-Steer: not steered. %s", sentence)
@@ -167,24 +197,57 @@ class SteeringRun:
             self._begins = rehearse(function, model, x, sigmas, seed, options)
             name = getattr(function, "__name__", "")
             self.deferred, self.adaptive = name in DEFERRED, name in ADAPTIVE
+        base = self.guider.inner_model
+        self.located = located_layers(base.diffusion_model)
+        layers = [one.layer for one in self.located]
+        read = as_read(self.steering.objective, self.steering.plan, model_family(base), layers)
+        self.steering = replace(self.steering, objective=read)
         self.wanted = targets_of(self.steering.relations, self.steering.objective, x.shape[0])
         rows = self.steering.rows
         targets = [t if rows is None or i in rows else [] for i, t in enumerate(self.wanted.targets)]
         self.trace = SteeringTrace.of(targets, self.wanted.objects)
         self.record.traces.append(self.trace)
-        model_sampling = self.guider.inner_model.model_sampling
-        shares = [share_of_schedule(model_sampling, s) for s in self.sigmas[:-1]]
-        steps, why = steered_steps(
-            self.steering.plan, shares, self.sigmas, lowest_sigma(self.steering.objective)
-        )
-        for sentence in (*self.steering.plan.warnings(), *([why] if why else [])):
+        self.shares = [share_of_schedule(base.model_sampling, s) for s in self.sigmas[:-1]]
+        steps, why = self._planned_steps(targets, width=x.shape[-1], height=x.shape[-2])
+        warnings = self.steering.plan.warnings() if self.steering.moves else []
+        for sentence in (*warnings, *why):
             self.record.note(sentence)
             self.trace.notes.append(sentence)
-        self.trace.left_plain = not steps
-        self.loop = SteeringLoop(
-            self.steering.plan, self.trace, steps, compute_dtype(self.guider.inner_model)
-        )
-        self.located = located_layers(self.guider.inner_model.diffusion_model)
+        self.loop = SteeringLoop(self.steering.plan, self.trace, steps, compute_dtype(base))
+
+    def _planned_steps(
+        self, targets: Sequence[Sequence[Target]], width: int, height: int
+    ) -> tuple[list[int], list[str]]:
+        """The steps at which latents are moved, and sentences on why nothing, or not everything, of the plan has a step.
+        Makes the guidance of the run ready."""
+        steering, model = self.steering, self.guider.inner_model
+        steps, why, left = list[int](), list[str](), True
+        if steering.moves:
+            read = steering.objective
+            steps, sentence = steered_steps(
+                steering.plan, self.shares, self.sigmas, lowest_sigma(read), last_share(read)
+            )
+            left, why = not steps, [sentence] if sentence else []
+        if steering.guides:
+            guided = GuidedRun(
+                steering.guidance, steering.relations, self._guidance_targets(len(targets), width / height),
+                steering.objective, model.diffusion_model, self.located, model_family(model), steering.plan.strength,
+                self.shares, self.sigmas, self.record.note,
+            )  # fmt: skip
+            left = left and bool(guided.why_not)
+            why += [guided.why_not] if guided.why_not else []
+            if steering.mode == "steer":
+                self.guided = guided
+                self.record.guided.append(guided.record)
+        self.trace.left_plain = left
+        return steps, why
+
+    def _guidance_targets(self, batch: int, aspect: float) -> GuidanceTargets:
+        """What guidance is about in a batch, the images that are left alone without a layout."""
+        steering = self.steering
+        wanted = guidance_of(steering.relations, batch, aspect, steering.layout)
+        rows = range(batch) if steering.rows is None else steering.rows
+        return replace(wanted, layouts=[one if i in rows else None for i, one in enumerate(wanted.layouts)])
 
     def after_step(self, callback: Callable[..., Any] | None) -> Callable[[dict[str, Any]], None]:
         """The sampler's callback: pays a deferred sampler's latent the move it did not take, then goes on."""
@@ -224,21 +287,49 @@ class SteeringRun:
             self._deferred_move = change / (1 + level**2) ** 0.5
         return change
 
-    def watched_options(self, options: dict[str, Any]) -> dict[str, Any]:
-        """The model options of the call that follows: with its maps read, where this step and a later one are steered."""
-        if self._watch is None:
+    def call_options(self, options: dict[str, Any], sigma: Tensor) -> dict[str, Any]:
+        """The model options of the call that follows: with its attention guided, and its maps read, where that is due."""
+        if self._watch is not None:
+            (step, weights), self._watch = self._watch, None
+            options = self._reading(options, weights, step, self._observe)
+        guided = self._guided_step(sigma)
+        if guided is None or self.guided is None:
             return options
-        step, weights = self._watch
-        self._watch = None
-        images = [i for i, labels in enumerate(self.trace.labels) if labels]
+        step, entry, begins = guided
+        if self.guided.reads(step):
+            weights = self.guided.weights(begins, entry["cross_attn"].shape[1])
+            options = self._reading(options, weights, step, self.guided.take)
+        return self.guided.options(options, step, entry, begins)
+
+    def _reading(
+        self, options: dict[str, Any], weights: Tensor, step: int, take: Callable[[MapStack, StepInfo], None]
+    ) -> dict[str, Any]:
+        """Model options of a pass whose maps are read along, as those of a step."""
         info = StepInfo(step, self.total, self.sigmas[step])
+        layers = self.steering.objective.layers
+        return reading_along(options, weights, self.located, layers, lambda maps: take(maps, info))
 
-        def take(maps: MapStack) -> None:
-            chosen = MapStack(maps.layers, tuple(m[images] for m in maps.maps))
-            reading = self.steering.objective(chosen, [self.wanted.targets[i] for i in images], info)
-            self.loop.observe(reading, images, step)
+    def _observe(self, maps: MapStack, info: StepInfo) -> None:
+        """What the loop is to know of the sampler's own pass at a step."""
+        images = [i for i, labels in enumerate(self.trace.labels) if labels]
+        chosen = MapStack(maps.layers, tuple(m[images] for m in maps.maps))
+        reading = self.steering.objective(chosen, [self.wanted.targets[i] for i in images], info)
+        self.loop.observe(reading, images, info.step)
 
-        return reading_along(options, weights, self.located, self.steering.objective.layers, take)
+    def _guided_step(self, sigma: Tensor) -> tuple[int, dict[str, Any], tuple[int, ...]] | None:
+        """Where attention is guided in a call at this noise level: its step, the prompt's own entry of the conditioning,
+        and where the prompt begins in its text. None: in nothing of it."""
+        step = self.guided.step(sigma) if self.guided is not None and not self._foreign else None
+        if step is None:
+            return None
+        now = holding_now(self.guider.conds["positive"], sigma)
+        mine = [entry for entry in now if self._places(entry)]
+        if not mine:
+            return None  # the prompt is in use at other noise levels
+        if len(now) > 1 or "area" in mine[0]:
+            self.record.note(AMBIGUOUS)
+            return None
+        return step, mine[0], self._places(mine[0])
 
     def _planned(self, step: int) -> bool:
         if self.steering.mode == "watch":
@@ -250,7 +341,10 @@ class SteeringRun:
     def _step_to_watch(self) -> int | None:
         """The last step at a noise level that the classifier was trained for, None where there is none; the middle where
         it does not say."""
-        lowest = lowest_sigma(self.steering.objective)
+        objective = self.steering.objective
+        lowest, until = lowest_sigma(objective), last_share(objective)
+        if lowest is None and until < 1:
+            return max((i for i in range(self.total) if self.shares[i] <= until + 1e-4), default=None)
         if lowest is None:
             return self.total // 2
         return max((i for i in range(self.total) if self.sigmas[i] >= lowest * (1 - 1e-3)), default=None)

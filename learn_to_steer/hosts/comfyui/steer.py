@@ -24,17 +24,16 @@ from ...objectives import Objective, learned_part
 from ...steering import SteeringPlan
 from ..targets import knows
 from .execution import record_of
+from .guide.layout import guidance_of
 from .log import SteeringLog
 from .prompt.owner import joined
 from .read.evaluation import located_layers, model_family
 from .read.located import LocatedLayer
-from .run import Steering, SteeringRun, targets_of
+from .run import Steering, SteeringRun, as_read, targets_of
 
 _KEY = "learn_to_steer"
 
-WAY_OUT = (
-    ', or choose "none: compare centres of attention" in Load Relation Classifier, which fits any model.'
-)
+WAY_OUT = ', or choose "universal" in Load Relation Classifier, which fits every model.'
 """Behind the refusal of a classifier."""
 
 
@@ -45,12 +44,11 @@ def check_fit(model: Any, objective: Objective, plan: SteeringPlan) -> list[Loca
     layers the model does not have; a sentence that says what else could be loaded.
     """
     located = located_layers(model.get_model_object("diffusion_model"))
-    if plan.layers is not None:
-        objective = objective.reading(plan.layers)
-    layers = [one.layer for one in located]
+    layers, family = [one.layer for one in located], model_family(model.model)
+    objective = as_read(objective, plan, family, layers)
     if (learned := learned_part(objective)) is not None:
         try:
-            check_classifier(learned.classifier, layers, model_family(model.model))
+            check_classifier(learned.classifier, layers, family)
         except SteeringError as error:
             raise SteeringError(f"{str(error).removesuffix('.')}{WAY_OUT}") from error
     return located
@@ -74,17 +72,24 @@ def steered_model(model: Any, steering: Steering) -> Any:
             else model
         )
     check_fit(model, objective, plan)
-    if plan.layers is not None:
-        steering = replace(steering, objective=objective.reading(plan.layers))
     return _carrying(model, Chain(_with(before.steerings, steering), (*before.logs, steering.log)))
 
 
 def steers(steering: Steering) -> bool:
     """Whether this steering can move anything: it has a strength, and a relation that its objective knows."""
-    plan = steering.plan
-    if plan.strength == 0 or plan.step_size == 0:
+    return steering.plan.strength != 0 and (_moves(steering) or _guides(steering))
+
+
+def _moves(steering: Steering) -> bool:
+    if not steering.moves or steering.plan.step_size == 0:
         return False
     return bool(targets_of(steering.relations, steering.objective, 1).targets[0])
+
+
+def _guides(steering: Steering) -> bool:
+    if not steering.guides or steering.guidance.strength == 0:
+        return False
+    return guidance_of(steering.relations, 1, 1.0, steering.layout).any
 
 
 def left_out(steering: Steering) -> list[str]:
@@ -98,10 +103,16 @@ def left_out(steering: Steering) -> list[str]:
         ]
         none = "The prompt states no relation between two objects."
         return [*([] if relations.left_out else [none]), *said, *doubtful]
-    if plan.strength == 0 or plan.step_size == 0:
+    if plan.strength == 0 or (steering.moves and plan.step_size == 0 and not steering.guides):
         return ["Steering is switched off: the strength is 0."]
     names = getattr(getattr(objective, "card", None), "relations", None)
     known = f"it knows {', '.join(names)}" if names is not None else "no classifier is loaded"
+    if steering.guides:
+        lost = guidance_of(relations, 1, 1.0, steering.layout).left_out[0]
+        said += [
+            str(one) for one in lost if not (steering.moves and knows(objective, one.triplet.relation.value))
+        ]
+        return said
     return said + [
         f'"{t.subject} {t.relation} {t.object}": the classifier does not know this relation ({known}).'
         for t in relations.triplets
@@ -127,6 +138,7 @@ def _with(steerings: tuple[Steering, ...], more: Steering) -> tuple[Steering, ..
     """The steerings and one more, joined to one of the same prompt, classifier and plan."""
     for at, one in enumerate(steerings):
         same = one.objective is more.objective and one.plan == more.plan and one.rows is more.rows is None
+        same = same and (one.method, one.guidance, one.layout) == (more.method, more.guidance, more.layout)
         if (
             same
             and one.mode == more.mode
@@ -248,5 +260,5 @@ class _SteeredModel:
                 x.add_(change)
         for run in self._runs:
             if "model_options" in kwargs:
-                kwargs["model_options"] = run.watched_options(kwargs["model_options"])
+                kwargs["model_options"] = run.call_options(kwargs["model_options"], sigma)
         return self._model(x, sigma, *args, **kwargs)

@@ -3,11 +3,13 @@
 from ..targets import LeftOut
 from .generate import SteeredOutput, generate
 from .pipelines import attention_layers, denoiser, model_family, run_of, token_positions
+from .probe import PipelineProbe
 from .sampler import PipelineSampler, decoded
 from .stable.unet import record_unet
 
 __all__ = [
     "LeftOut",
+    "PipelineProbe",
     "PipelineSampler",
     "SteeredOutput",
     "attention_layers",

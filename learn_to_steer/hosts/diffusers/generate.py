@@ -12,24 +12,26 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, SupportsIndex, TypeVar
+from typing import Any, Literal, SupportsIndex, TypeVar
 
 import torch
 from diffusers import FluxPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 from torch import Tensor, nn
 
 from ...attention import MapStack
-from ...classifiers import check_classifier
+from ...classifiers import check_classifier, default_classifier, load_classifier
 from ...errors import SteeringError
 from ...guidance import AFTER_GUIDANCE, Box, GuidancePlan, Layout, check_method
 from ...language import RelationTriplet, Triplet, Understanding, understandings
 from ...objectives import (
     Goal,
+    LearnedObjective,
     Objective,
     RelationTarget,
     StepInfo,
     Target,
     goals_of,
+    last_share,
     learned_part,
     lowest_sigma,
     with_goals,
@@ -37,6 +39,7 @@ from ...objectives import (
 from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, checked_count, steered_steps
 from ..modules import hooked
 from ..protocol import evaluator
+from ..recommended import reading_recommended
 from ..targets import BatchTargets, LeftOut, batch_targets
 from .first_noise import tried
 from .guided import Guided, in_both, per_image
@@ -99,7 +102,7 @@ def generate(
     pipe: StableDiffusionPipeline | StableDiffusionXLPipeline | FluxPipeline,
     prompt: str | Sequence[str],
     *,
-    objective: Objective | None = None,
+    objective: Objective | Literal["default"] | None = "default",
     plan: SteeringPlan | None = None,
     goals: Sequence[Goal] | None = None,
     seeds_tried: int = 1,
@@ -122,7 +125,9 @@ def generate(
 ) -> SteeredOutput:
     """Generate one image per prompt, each steered towards the relations its prompt states.
 
-    objective: what "right" means; None = plain generation, or no relations where there are goals. plan: default "fast".
+    objective: what "right" means; None = plain generation, or no relations where there are goals; "default" = the
+    classifier shipped for the model's family, else the one that fits every model, on the layers that `hosts.recommended`
+    names. plan: default "fast".
     goals: what else is wanted, of `objectives.GOALS` ("relation", "implied", "presence", "separation", "single"); the
     last three also hold where the prompt states no relation and only names its things. None: what the objective itself
     asks for, stated relations alone unless it is a `CombinedObjective`. seeds_tried: of so many first noises, the seed's
@@ -195,6 +200,9 @@ def generate(
         **pipe_arguments,
     )
     plan = plan or (AFTER_GUIDANCE if method == "both" else SteeringPlan.preset("fast"))
+    family = family or run.family
+    if objective == "default":
+        objective = default_objective(family) if any(understood) else None
     if goals is not None:
         objective = with_goals(objective, goals)
     if checked_count(seeds_tried) > 1 and (None in seeds or run.extra.get("latents") is not None):
@@ -221,6 +229,7 @@ def generate(
         if objective is not None and (moves or seeds_tried > 1) and _asked(objective, read):
             if plan.layers is not None:
                 objective = objective.reading(plan.layers)
+            objective = reading_recommended(objective, family, run.layers)
             wanted = batch_targets(
                 understood,
                 objective,
@@ -267,7 +276,7 @@ def _asked(objective: Objective, read: Sequence[Understanding]) -> bool:
 def _guidance(
     method: str,
     guidance: GuidancePlan | None,
-    objective: Objective | None,
+    objective: Objective | Literal["default"] | None,
     layout: Layout | Sequence[Layout | None] | None,
     boxes: Mapping[str, Box] | Sequence[Mapping[str, Box] | None] | None,
     prompts: int,
@@ -288,6 +297,12 @@ def _guidance(
         )
     regions = per_image(boxes, prompts, each, "boxes"), per_image(layout, prompts, each, "layout")
     return guidance or GuidancePlan.preset(method), regions
+
+
+def default_objective(family: str) -> Objective:
+    """What steers a model of this family where nobody chose: see `generate`. Raises SteeringError where an installation has
+    lost its classifiers."""
+    return LearnedObjective(load_classifier(default_classifier(family)))
 
 
 class _Counter:
@@ -325,12 +340,11 @@ class _Steering:
         objective: Objective,
         plan: SteeringPlan,
         wanted: BatchTargets,
-        family: str | None,
+        family: str,
         seeds: list[int | None],
         seeds_tried: int,
     ) -> _Steering:
         """Raises SteeringError, see `generate`. seeds: become those of the noises chosen."""
-        family = family or run.family
         if (learned := learned_part(objective)) is not None:
             check_classifier(learned.classifier, run.layers, family)
         schedule, encoded = run.schedule(), run.encoded()
@@ -343,6 +357,7 @@ class _Steering:
             [schedule.shares[t] for t in turns],
             [schedule.sigmas[t] for t in turns],
             lowest_sigma(objective),
+            last_share(objective),
         )
         trace.notes += [*plan.warnings(), *([why] if why and plan.strength > 0 else [])]
         if seeds_tried > 1:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import diffusers
 import torch
 
-from ...errors import SteeringError
+from ...errors import SteeringError, UnreadableModel
 from .pipelines import PIPELINES
 
 Offload = Literal["none", "model", "sequential"]
@@ -53,7 +53,8 @@ def load_folder(
 
 
 def class_of(folder: Path) -> str:
-    """The name of the pipeline's class. Raises SteeringError where it is none that can be steered."""
+    """The name of the pipeline's class. Raises UnreadableModel where it is none that can be steered, SteeringError where
+    there is none at all."""
     try:
         name = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))["_class_name"]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -62,7 +63,7 @@ def class_of(folder: Path) -> str:
         ) from error
     known = [kind.__name__ for kind in PIPELINES]
     if name not in known:
-        raise SteeringError(
+        raise UnreadableModel(
             f"Expected a {', '.join(known[:-1])} or {known[-1]} in {folder}, got {name}; choose another model."
         )
     return str(name)

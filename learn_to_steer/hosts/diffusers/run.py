@@ -198,10 +198,6 @@ class Run(ABC):
     def guided_places(self) -> tuple[list[Place], type[GuidedProcessor]]:
         """Its attentions as guidance needs them, and how their processors are wrapped."""
 
-    @abstractmethod
-    def noised(self, latents: Tensor, noise: Tensor, steps: Tensor) -> Tensor:
-        """Latents (B, channels, h, w) brought to the noise level of a step of the schedule each; steps (B,)."""
-
     def inverted(self, latents: Tensor, iterations: int = 1) -> Tensor:
         """Pictures' latents (B, channels, h, w) -> what the model is given at each step when the run ends at them:
         (steps, B, ...) in the pipeline's layout. Under the prompts, without negatives; see `inversion.invert`."""
@@ -216,7 +212,7 @@ class Run(ABC):
         """How latents change with the noise level, as `inversion` has it. sigmas: of the steps."""
 
     @abstractmethod
-    def model_input(self, latents: Tensor, sigma: float) -> Tensor:
+    def model_input(self, latents: Tensor, sigma: float | Tensor) -> Tensor:
         """Latents as `inversion` has them -> as the model is given them."""
 
     @abstractmethod

@@ -11,7 +11,7 @@ from typing import Any
 
 from ....errors import SteeringError
 from ....language import RelationTriplet, Understanding, strip_weighting, understandings, written_triplet
-from .words import Part, context_parts, word_positions
+from .words import Part, context_parts, prompt_positions, word_positions
 
 MARK = "learn_to_steer"
 """Key of a conditioning entry that says which prompt's relations belong to it."""
@@ -27,7 +27,7 @@ class PromptRelations:
     each with the reason. doubtful: relations that the prompt may state, not steered, their `doubt` says why. note: a
     sentence about the language of the prompt, or relations beyond the first MAX_RELATIONS; "" for none. states: digests of
     the text states it was encoded to, token by token, for each entry of its conditioning (`owner.py`); none: no
-    conditioning is known to be its own.
+    conditioning is known to be its own. own: positions of all tokens of the prompt, without padding.
     """
 
     text: str
@@ -39,6 +39,7 @@ class PromptRelations:
     doubtful: tuple[RelationTriplet, ...] = ()
     note: str = ""
     states: tuple[tuple[bytes, ...], ...] = ()
+    own: tuple[int, ...] = ()
 
     def tokens_of(self, span: tuple[int, int]) -> list[int]:
         """Token positions of the noun at this character span. Raises KeyError for a span of no noun."""
@@ -77,7 +78,9 @@ def read_prompt(clip: Any, text: str, manual: str = "") -> PromptRelations:
     length = sum(len(part.ids) for part in parts)
     mark = hashlib.sha256(repr((text, located)).encode()).hexdigest()[:16]
     doubtful, note = understanding.doubtful, understanding.note
-    return PromptRelations(text, tuple(kept), located, length, mark, tuple(left_out), doubtful, note)
+    return PromptRelations(
+        text, tuple(kept), located, length, mark, tuple(left_out), doubtful, note, own=prompt_positions(parts)
+    )
 
 
 def _understood(text: str, plain: str, manual: str) -> tuple[Understanding, list[tuple[str, str]]]:

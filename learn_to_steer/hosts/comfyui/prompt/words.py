@@ -52,6 +52,17 @@ def context_parts(clip: Any, text: str) -> list[Part]:
     return parts
 
 
+def prompt_positions(parts: Sequence[Part]) -> tuple[int, ...]:
+    """Positions along the context of the prompt's own tokens, and of the begin and end that stand around them; without
+    padding and templates."""
+    found: list[int] = []
+    for part in parts:
+        own = [i for i, token in enumerate(part.ids) if token != _NO_WORD]
+        around = {at for i in own for at in (i - 1, i, i + 1) if 0 <= at < len(part.ids)}
+        found += [part.begin + i for i in sorted(around)]
+    return tuple(found)
+
+
 def word_positions(clip: Any, part: Part, prompt: str, span: tuple[int, int]) -> list[int]:
     """Positions along the context of the words at `prompt[start:end]`, a prompt without the syntax of weights, among the
     tokens of one encoder. Raises SteeringError as `locate_by_offsets` does."""

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from ....attention import AttentionRecorder, MapStack, StopForward
-from ....errors import SteeringError
-from ...families import FLUX_LAYOUT, UNET_FAMILIES
+from ....errors import UnreadableModel
+from ...families import FLUX_LAYOUT, JOINT_FAMILIES, UNET_FAMILIES
 from ...modules import for_autograd
 from ..gradients import checkpointing as comfyui_checkpointing
 from ..gradients.weights import weights_for_autograd
@@ -35,7 +35,7 @@ _KEY = "learn_to_steer_reading"
 def located_layers(network: Any) -> list[LocatedLayer]:
     """The attentions of a host model (its `diffusion_model`) that can be read, in execution order.
 
-    Raises SteeringError for a model that is neither a UNet nor one of the transformers of `layouts.py`.
+    Raises UnreadableModel for a model that is neither a UNet nor one of the transformers of `layouts.py`.
     """
     return reader_of(network).located_layers(network)
 
@@ -45,7 +45,7 @@ def reader_of(network: Any) -> Any:
     for reader in (comfyui_unet, comfyui_mmdit):
         if is_a(network, reader.NETWORKS):
             return reader
-    raise SteeringError(
+    raise UnreadableModel(
         "Expected a UNet (Stable Diffusion 1.x, 2.x, XL) or a transformer with joint attention (Stable Diffusion 3, Flux, "
         f"Flux.2, Chroma, Qwen-Image, Z-Image, Lumina 2, AuraFlow, OmniGen2), got {type(network).__name__}; models of this "
         "kind cannot be steered by these nodes, give the sampler the plain model."
@@ -61,6 +61,14 @@ def model_family(model: Any) -> str:
     if layout.get("image_model") == "flux":
         sizes = tuple(layout.get(k) for k in ("depth", "depth_single_blocks", "num_heads"))
         return "flux" if sizes == FLUX_LAYOUT else "custom"
+    if layout.get("z_image_modulation"):
+        return "z-image"
+    if "context_embedder_config" in layout:
+        return "sd3"
+    if "cond_seq_dim" in layout:
+        return "auraflow"
+    if (family := JOINT_FAMILIES.get(layout.get("image_model"))) is not None:
+        return family
     return UNET_FAMILIES.get(layout.get("context_dim"), "custom")
 
 

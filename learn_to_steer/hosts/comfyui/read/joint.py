@@ -61,7 +61,7 @@ def listen(
         tokens = q.shape[2 if kw.get("skip_reshape") else 1]
         if tokens != place.total and tokens in place.streams:
             return attend(func, q, k, v, heads, *args, **kw)
-        layer = _layer(by_place, located, said, calls)
+        layer = block_calling(by_place, located, said, calls)
         calls += 1
         if layer is not None and recorder.wants(layer):
             if tokens != place.total:
@@ -123,7 +123,7 @@ def _by_head(x: Tensor, heads: int) -> Tensor:
     return rearrange(x, "b n (heads d) -> b heads n d", heads=heads)
 
 
-def _layer(
+def block_calling(
     by_place: dict[tuple[str, int], AttentionLayer],
     located: Sequence[LocatedLayer],
     options: dict[str, Any],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch.nn.functional as F
+from torch import Tensor
 
 from ....attention import AttentionLayer, AttentionRecorder
 from ....errors import SteeringError
@@ -23,22 +24,28 @@ class LocatedLayer:
 
 
 def fit_text(recorder: AttentionRecorder, tokens: int, padded_in_front: bool = False) -> None:
-    """Fit the recorder's weights to the number of text tokens the model is really given.
+    """Fit the recorder's weights to the number of text tokens the model is really given, see `fitted`."""
+    recorder.weights = fitted(recorder.weights, tokens, padded_in_front)
+
+
+def fitted(weights: Tensor, tokens: int, padded_in_front: bool = False) -> Tensor:
+    """What belongs to the tokens of a text (B, O, T), for the number of tokens that the model is really given.
 
     Where prompts of different lengths meet, the host repeats the shorter one; a word's tokens then stand in each of the
     repetitions, and its share of the attention is their sum. padded_in_front: instead, the host fills a short text up at
     its beginning. Raises SteeringError for any other length.
     """
-    weights = recorder.weights
-    if padded_in_front and tokens > weights.shape[2]:
-        recorder.weights = F.pad(weights, (tokens - weights.shape[2], 0))
-    elif tokens != weights.shape[2] and tokens % weights.shape[2] == 0:
-        recorder.weights = weights.repeat(1, 1, tokens // weights.shape[2])
-    elif tokens != weights.shape[2]:
-        raise SteeringError(
-            f"Expected a conditioning of {weights.shape[2]} text tokens, as the relations were found in, got {tokens}; "
-            "connect the conditioning of the same Relation Prompt node, with nothing appended to it."
-        )
+    length = weights.shape[2]
+    if padded_in_front and tokens > length:
+        return F.pad(weights, (tokens - length, 0))
+    if tokens == length:
+        return weights
+    if tokens % length == 0:
+        return weights.repeat(1, 1, tokens // length)
+    raise SteeringError(
+        f"Expected a conditioning of {length} text tokens, as the relations were found in, got {tokens}; "
+        "connect the conditioning of the same Relation Prompt node, with nothing appended to it."
+    )
 
 
 def fit_rows(recorder: AttentionRecorder, rows: int) -> None:

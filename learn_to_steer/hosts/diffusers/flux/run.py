@@ -149,16 +149,11 @@ class FluxRun(Run):
         )
         return latents
 
-    def noised(self, latents: Tensor, noise: Tensor, steps: Tensor) -> Tensor:
-        sigma = torch.tensor(self.schedule().sigmas, dtype=latents.dtype, device=latents.device)[steps]
-        sigma = sigma.view(-1, 1, 1, 1)
-        return (1 - sigma) * latents + sigma * noise
-
     def slope(self, branch: Branch, sigmas: list[float]) -> Slope:
         """The velocity, which is what the model predicts."""
         return branch.predict
 
-    def model_input(self, latents: Tensor, sigma: float) -> Tensor:
+    def model_input(self, latents: Tensor, sigma: float | Tensor) -> Tensor:
         return latents
 
     def unpacked(self, latents: Tensor) -> Tensor:

@@ -115,9 +115,6 @@ class StableDiffusionRun(Run):
         noise: Tensor = randn_tensor(self.latent_shape, generator=self.generators, device=device, dtype=dtype)
         return noise
 
-    def noised(self, latents: Tensor, noise: Tensor, steps: Tensor) -> Tensor:
-        return self.pipe.scheduler.add_noise(latents, noise, self.schedule().timesteps[steps])
-
     def slope(self, branch: Branch, sigmas: list[float]) -> Slope:
         """The predicted noise, whatever the model itself predicts."""
         kind = self.pipe.scheduler.config.prediction_type
@@ -134,7 +131,7 @@ class StableDiffusionRun(Run):
 
         return noise
 
-    def model_input(self, latents: Tensor, sigma: float) -> Tensor:
+    def model_input(self, latents: Tensor, sigma: float | Tensor) -> Tensor:
         return latents / (1 + sigma**2) ** 0.5
 
     def unpacked(self, latents: Tensor) -> Tensor:

@@ -1,0 +1,164 @@
+"""`check`: can this checkpoint be expected to obey? A few pictures, plain and steered, and a verdict in plain words."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..emojiworld import GUIDANCE, STEPS
+from ..errors import UnreadableModel
+from .arguments import DEVICES, DTYPES, OFFLOADS, Commands, command, number, whole
+from .files import staged
+from .models import ModelFolder, build_objective, check_objects, load_pipeline, model_folder
+
+if TYPE_CHECKING:
+    from ..evaluation.check import Verdict
+    from ..steering import SteeringPlan
+
+PLANS = ("fast", "paper")
+
+EMOJIWORLD_PROMPTS = ("a car to the right of a cactus", "a fox above an umbrella")
+"""What is drawn of EmojiWorld's own words, pairs that its figures are not made with."""
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    check = command(
+        commands,
+        "check",
+        "draw a few prompts plainly and steered, and say whether this model can be expected to obey",
+    )
+    add = check.add_argument
+    add(
+        "--model",
+        type=Path,
+        metavar="MODEL",
+        help="unet or mmdit, both EmojiWorld's, or a diffusers folder (default: unet)",
+    )
+    add(
+        "--classifier",
+        type=Path,
+        metavar="FILE",
+        help="relation classifier (default: EmojiWorld's; for other models the centres of attention)",
+    )
+    add(
+        "--prompt",
+        action="append",
+        metavar="TEXT",
+        help="a prompt with one relation; may be repeated (default: two about everyday things)",
+    )
+    add("--seeds", type=whole(1, 64), default=4, help="pictures of each prompt")
+    add("--seed", type=whole(0, 2**31 - 1), default=0, help="of the first noise")
+    add("--plan", choices=PLANS, default="fast", help="how to steer")
+    add("--strength", type=number(0.01, 100), default=1.0, help="multiplies every move")
+    add("--steps", type=whole(2, 1000), help="sampling steps (default: the pipeline's own; EmojiWorld 20)")
+    add("--guidance", type=number(0, 100), help="guidance scale (default: the pipeline's own; EmojiWorld 6)")
+    add("--height", type=whole(8, 8192), help="of the pictures, in pixels (default: the model's own)")
+    add("--width", type=whole(8, 8192), help="of the pictures, in pixels (default: the model's own)")
+    add("--batch", type=whole(1, 64), help="pictures drawn at once (default: 1; EmojiWorld 4)")
+    add("--device", choices=DEVICES, default="auto", help="where to compute")
+    add("--dtype", choices=DTYPES, default="auto", help="numbers to compute in")
+    add(
+        "--offload", choices=OFFLOADS, default="none", help="keep whole networks or single layers off the GPU"
+    )
+    add("--out", type=Path, default=Path("check"), metavar="FOLDER", help="where the sheet goes")
+    check.set_defaults(run=run)
+
+
+FILES = ("check.png", "check.json")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Draw, judge, write, and say it."""
+    with staged(args.out, FILES) as folder:
+        try:
+            lines, content, sheet = _checked(args)
+        except UnreadableModel as error:
+            from ..evaluation.check import unreadable
+
+            found = unreadable(str(error))
+            lines, sheet = _said(found), None
+            content = {"verdict": asdict(found)}
+        text = json.dumps({**content, "lines": lines}, indent=2, ensure_ascii=False)
+        (folder / "check.json").write_text(text + "\n", encoding="utf-8")
+        if sheet is not None:
+            sheet.save(folder / "check.png")
+        written = [args.out / name for name in FILES if (folder / name).exists()]
+    print(*lines, sep="\n")
+    print("Written: " + ", ".join(map(str, written)))
+
+
+def _said(found: Verdict) -> list[str]:
+    return [f"{found.answer[0].upper()}{found.answer[1:]}. {found.why}", found.advice]
+
+
+def _checked(args: argparse.Namespace) -> tuple[list[str], dict[str, Any], Any]:
+    """Lines, content of check.json, sheet. Raises UnreadableModel for a kind of model that is not read at all."""
+    model = model_folder(args.model)
+    from ..evaluation.check import PROMPTS
+
+    prompts = list(dict.fromkeys(args.prompt or (EMOJIWORLD_PROMPTS if model.is_emojiworld else PROMPTS)))
+    if model.is_emojiworld:
+        from ..evaluation.check.run import relation_of
+
+        for prompt in prompts:
+            check_objects(prompt, [relation_of(prompt)])
+    learned = args.classifier is not None or model.is_emojiworld
+    objective = build_objective("learned" if learned else "centroid", args.classifier, model)
+    classifier = "none, the centres of attention are compared"
+    if learned:
+        classifier = args.classifier.name if args.classifier is not None else "EmojiWorld's own"
+    pipe = load_pipeline(model, args.device, args.dtype, args.offload)
+
+    from tqdm import tqdm
+
+    from ..classifiers import check_classifier
+    from ..evaluation.check import check, check_lines, check_sheet
+    from ..hosts.diffusers import PipelineProbe
+    from ..objectives import LearnedObjective
+    from ..steering import SteeringPlan
+
+    call = {"num_inference_steps": args.steps, "guidance_scale": args.guidance}
+    if model.is_emojiworld:
+        call = {
+            "num_inference_steps": args.steps or STEPS,
+            "guidance_scale": GUIDANCE if args.guidance is None else args.guidance,
+        }
+    probe = PipelineProbe(pipe, model.family, height=args.height, width=args.width, **call)
+    if isinstance(objective, LearnedObjective):
+        check_classifier(objective.classifier, probe.layers, probe.family)
+    plan = SteeringPlan.preset(args.plan, strength=args.strength)
+    detector = None
+    if model.is_emojiworld:
+        from ..emojiworld import WEIGHTS
+        from ..emojiworld.judge import EmojiWorldDetector
+
+        detector = EmojiWorldDetector(WEIGHTS)
+    seeds = [args.seed + i for i in range(args.seeds)]
+    batch = args.batch or (4 if model.is_emojiworld else 1)
+    draws = 2 * -(-len(prompts) * args.seeds // batch)
+    with tqdm(total=draws, desc="check", leave=False) as bar:
+        found = check(probe, objective, plan, prompts, seeds, batch, detector, bar.update)
+    lines = check_lines(found, classifier, _settings(args, model, plan))
+    content = {"model": model.name, "classifier": classifier, "plan": asdict(plan), **found.to_dict()}
+    return lines, content, check_sheet(found, f"{model.name}: {found.verdict.answer}")
+
+
+def _settings(args: argparse.Namespace, model: ModelFolder, plan: SteeringPlan) -> list[str]:
+    """How to use what was checked, on the command line and in the nodes."""
+    which = model.model if model.is_emojiworld else str(model.path)
+    options = [f'--model "{which}"', f"--plan {args.plan}"]
+    options += [f'--classifier "{args.classifier}"'] if args.classifier is not None else []
+    if args.classifier is None and not model.is_emojiworld:
+        options.append("--objective centroid")
+    options += [f"--strength {plan.strength:g}"] if plan.strength != 1 else []
+    file = args.classifier.name if args.classifier is not None else None
+    shown = file or ("EmojiWorld's own" if model.is_emojiworld else '"none: compare centres of attention"')
+    return [
+        f"Command line: learn-to-steer generate PROMPT {' '.join(options)}",
+        f"ComfyUI: Load Relation Classifier {shown}, Steering Options with the plan {args.plan} and strength "
+        f"{plan.strength:g}.",
+    ]

@@ -1,0 +1,112 @@
+"""`check` on real models: both EmojiWorlds obey; spoilt attention, random weights and unreadable models are told apart."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from learn_to_steer.emojiworld import WEIGHTS
+
+QUICK = ("--steps", 12, "--batch", 8)
+
+
+def spoilt(folder, part, change):
+    """EmojiWorld in a folder of its own, its tensors of one part changed: change(name, tensor) -> tensor."""
+    shutil.copytree(WEIGHTS, folder)
+    (file,) = (folder / part).glob("*.safetensors")
+    tensors = {name: change(name, tensor) for name, tensor in load_file(file).items()}
+    save_file(tensors, file, {"format": "pt"})
+    return folder
+
+
+def permuted(kinds, seed):
+    generator = torch.Generator().manual_seed(seed)
+
+    def change(name, tensor):
+        if tensor.ndim == 2 and any(kind in name for kind in kinds):
+            return tensor[torch.randperm(len(tensor), generator=generator)].contiguous()
+        return tensor
+
+    return change
+
+
+@pytest.mark.parametrize(("model", "layers"), [("unet", "2 of its 7"), ("mmdit", "2 of its 10")])
+def test_emojiworld_will_obey(cli, tmp_path, model, layers):
+    result = cli("check", "--model", model, *QUICK, "--out", tmp_path / "out")
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
+    assert lines[0].startswith("Will obey. Its maps tell words apart") and "the detector agrees" in lines[0]
+    assert f"{layers} attention layers read" in lines[1]
+    assert any(line.startswith("Command line: learn-to-steer generate PROMPT") for line in lines)
+    content = json.loads((tmp_path / "out" / "check.json").read_text())
+    figures = content["figures"]
+    assert content["verdict"]["answer"] == "will obey" and len(content["seeds"]) == 8
+    assert figures["acts_steered"] >= 0.75 > figures["acts_plain"] and figures["alike"] < 0.6
+    # Where words act, told without a map, says what the independent judge says.
+    assert figures["seen_steered"] >= 0.75 and figures["seen_plain"] <= 0.6
+    assert content["plain"]["calls"] < content["steered"]["calls"]
+    assert content["steered"]["calls"] - content["plain"]["calls"] >= max(content["steered"]["gradients"])
+    with Image.open(tmp_path / "out" / "check.png") as sheet:
+        assert sheet.width > 800 and sheet.height > 800
+
+
+@pytest.mark.parametrize(("model", "kinds", "part", "seed"), [
+    ("", ("attn2.to_k.",), "unet", 0),
+    ("", ("attn2.to_k.",), "unet", 2),
+    ("mmdit", ("to_k.", "add_k_proj."), "mmdit/transformer", 0),
+])  # fmt: skip
+def test_permuted_keys_will_not(cli, tmp_path, model, kinds, part, seed):
+    folder = spoilt(tmp_path / "world", part, permuted(kinds, seed))
+    result = cli("check", "--model", folder / model, *QUICK, "--out", tmp_path / "out")
+    assert result.code == 0, result.err
+    assert result.out.startswith("Will not obey. The maps of two different words are nearly the same")
+    content = json.loads((tmp_path / "out" / "check.json").read_text())
+    assert content["figures"]["after"] > 0.7  # the classifier is pleased all the same
+    assert "Command line:" not in result.out and "Use this model plainly" in result.out
+
+
+def test_random_weights_will_not(cli, tmp_path):
+    generator = torch.Generator().manual_seed(0)
+
+    def change(name, tensor):
+        if tensor.ndim < 2:
+            return tensor
+        return torch.randn(tensor.shape, generator=generator).to(tensor) * tensor[0].numel() ** -0.5
+
+    folder = spoilt(tmp_path / "world", "unet", change)
+    result = cli("check", "--model", folder, *QUICK, "--seeds", 2, "--out", tmp_path / "out")
+    assert result.code == 0 and result.out.startswith("Will not obey. Its pictures are noise")
+
+
+def test_a_kind_that_is_not_read(cli, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "PixArtAlphaPipeline"}))
+    result = cli("check", "--model", folder, "--out", tmp_path / "out")
+    assert result.code == 0
+    assert result.out.startswith(
+        "Cannot be read. This model's attention cannot be read, so nothing can be steered"
+    )
+    assert "PixArtAlphaPipeline" in result.out
+    assert [f.name for f in (tmp_path / "out").iterdir()] == ["check.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--model", "nowhere"), "Expected a diffusers folder at nowhere"),
+        (("--prompt", "a dog and a car"), "Expected a prompt that states one relation with a direction"),
+        (("--prompt", "a dog above a zebra"), "Expected objects that EmojiWorld knows"),
+        (("--steps", "1"), "expected a whole number from 2"),
+        (("--classifier", "nothing.safetensors"), "nothing.safetensors"),
+    ],
+)  # fmt: skip
+def test_bad_input(cli, tmp_path, arguments, sentence):
+    result = cli("check", *arguments, "--out", tmp_path / "out")
+    assert result.code == 2 and sentence in result.err and len(result.err.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
