@@ -8,6 +8,7 @@ are known.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,8 +58,8 @@ def objects_of(chunks: Sequence[Chunk], relations: Sequence[RelationTriplet]) ->
         if phrase.head not in heads and _is_thing(phrase):
             heads.add(phrase.head)
             found[phrase.noun] = NamedObject(phrase.text, phrase.noun, _several(phrase))
-    named = [c.noun.head for c in chunks if c.noun is not None]
-    again = {head for head in named if named.count(head) > 1}
+    times = Counter(c.noun.head for c in chunks if c.noun is not None)
+    again = {head for head, count in times.items() if count > 1}
     return tuple(
         NamedObject(one.text, one.noun, one.several or (noun in phrases and phrases[noun].head in again))
         for noun, one in sorted(found.items())
@@ -112,12 +113,11 @@ def _opens(phrase: NounPhrase, joints: set[str]) -> bool:
 
 
 def _joints(chunks: Sequence[Chunk], start: int) -> set[str]:
-    words = set()
-    for chunk in chunks[start:]:
-        if chunk.kind not in (Kind.ATTACH, Kind.WITH, Kind.EXISTS, Kind.WHICH):
-            break
-        words.add(chunk.word)
-    return words
+    """What joins the thing before `start` to the next one."""
+    end = start
+    while end < len(chunks) and chunks[end].kind in (Kind.ATTACH, Kind.WITH, Kind.EXISTS, Kind.WHICH):
+        end += 1
+    return {chunk.word for chunk in chunks[start:end]}
 
 
 def _is_thing(phrase: NounPhrase) -> bool:

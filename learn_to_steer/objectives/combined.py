@@ -49,9 +49,9 @@ class CombinedObjective:
     def __init__(
         self,
         relation: Objective | None,
-        goals: Sequence[Goal] = ("relation", "presence", "separation", "single"),
+        goals: Sequence[Goal] = ("relation", "separation"),
         weights: Mapping[Goal, float] | None = None,
-        gate: Gate = "smooth",
+        gate: Gate = "none",
         layers: tuple[str, ...] | None = None,
     ) -> None:
         self.goals = checked_goals(goals)
