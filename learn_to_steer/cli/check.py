@@ -42,7 +42,7 @@ def add(commands: Commands) -> None:
         "--classifier",
         type=Path,
         metavar="FILE",
-        help="relation classifier (default: EmojiWorld's; for other models the centres of attention)",
+        help="relation classifier (default: EmojiWorld's own, else the universal one)",
     )
     add(
         "--prompt",
@@ -106,11 +106,8 @@ def _checked(args: argparse.Namespace) -> tuple[list[str], dict[str, Any], Any]:
 
         for prompt in prompts:
             check_objects(prompt, [relation_of(prompt)])
-    learned = args.classifier is not None or model.is_emojiworld
-    objective = build_objective("learned" if learned else "centroid", args.classifier, model)
-    classifier = "none, the centres of attention are compared"
-    if learned:
-        classifier = args.classifier.name if args.classifier is not None else "EmojiWorld's own"
+    objective = build_objective("learned", args.classifier, model)
+    classifier = _classifier(args, model)
     pipe = load_pipeline(model, args.device, args.dtype, args.offload)
 
     from tqdm import tqdm
@@ -118,6 +115,7 @@ def _checked(args: argparse.Namespace) -> tuple[list[str], dict[str, Any], Any]:
     from ..classifiers import check_classifier
     from ..evaluation.check import check, check_lines, check_sheet
     from ..hosts.diffusers import PipelineProbe
+    from ..hosts.recommended import reading_recommended
     from ..objectives import LearnedObjective
     from ..steering import SteeringPlan
 
@@ -130,6 +128,7 @@ def _checked(args: argparse.Namespace) -> tuple[list[str], dict[str, Any], Any]:
     probe = PipelineProbe(pipe, model.family, height=args.height, width=args.width, **call)
     if isinstance(objective, LearnedObjective):
         check_classifier(objective.classifier, probe.layers, probe.family)
+    objective = reading_recommended(objective, probe.family, probe.layers)
     plan = SteeringPlan.preset(args.plan, strength=args.strength)
     detector = None
     if model.is_emojiworld:
@@ -147,18 +146,20 @@ def _checked(args: argparse.Namespace) -> tuple[list[str], dict[str, Any], Any]:
     return lines, content, check_sheet(found, f"{model.name}: {found.verdict.answer}")
 
 
+def _classifier(args: argparse.Namespace, model: ModelFolder) -> str:
+    if args.classifier is not None:
+        return str(args.classifier.name)
+    return "EmojiWorld's own" if model.is_emojiworld else "universal"
+
+
 def _settings(args: argparse.Namespace, model: ModelFolder, plan: SteeringPlan) -> list[str]:
     """How to use what was checked, on the command line and in the nodes."""
     which = model.model if model.is_emojiworld else str(model.path)
     options = [f'--model "{which}"', f"--plan {args.plan}"]
     options += [f'--classifier "{args.classifier}"'] if args.classifier is not None else []
-    if args.classifier is None and not model.is_emojiworld:
-        options.append("--objective centroid")
     options += [f"--strength {plan.strength:g}"] if plan.strength != 1 else []
-    file = args.classifier.name if args.classifier is not None else None
-    shown = file or ("EmojiWorld's own" if model.is_emojiworld else '"none: compare centres of attention"')
     return [
         f"Command line: learn-to-steer generate PROMPT {' '.join(options)}",
-        f"ComfyUI: Load Relation Classifier {shown}, Steering Options with the plan {args.plan} and strength "
+        f"ComfyUI: Load Relation Classifier {_classifier(args, model)}, Steering Options with the plan {args.plan} and strength "
         f"{plan.strength:g}.",
     ]
