@@ -109,7 +109,7 @@ class GuidedRun:
         tokens = placed(self.control.tokens[:, None], begins, length)
         patching = comfy.patcher_extension
         options = comfy.model_patcher.create_model_options_clone(options)
-        wrapper = self._wrapper(entry["uuid"], columns, tokens, step)
+        wrapper = self._wrapper(entry.get("uuid"), columns, tokens, step)
         patching.add_wrapper_with_key(
             patching.WrappersMP.APPLY_MODEL, _KEY, wrapper, options, is_model_options=True
         )
@@ -166,7 +166,7 @@ def _without(wrappers: dict[str, Any], key: str) -> dict[str, Any]:
 def _rows_of(uuid: Any, uuids: Sequence[Any] | None, rows: int, images: int) -> slice | None:
     """The rows of a pass that belong to this entry of a conditioning; None where it is not among them. uuids: of each chunk
     of rows."""
-    if not uuids or list(uuids).count(uuid) != 1 or rows != len(uuids) * images:
+    if uuid is None or not uuids or list(uuids).count(uuid) != 1 or rows != len(uuids) * images:
         return None
     begin = list(uuids).index(uuid) * images
     return slice(begin, begin + images)
