@@ -8,6 +8,7 @@ import { app } from "../../scripts/app.js";
 const SPEAKING = {
   LearnToSteer_RelationPrompt: ["understood", "what was understood stands here after a run"],
   LearnToSteer_ClassifyRelation: ["read", "what was read stands here after a run"],
+  LearnToSteer_RelationLayout: ["places", "where each object belongs stands here after a run"],
   LearnToSteer_SteeringReport: ["what steering did", "what steering did stands here after a run"],
 };
 const NAME = "said";

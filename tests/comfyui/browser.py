@@ -42,7 +42,12 @@ COVERED = """() => {
     return boxes.flatMap((a, i) => boxes.slice(0, i)
         .filter(b => a.x < b.right && b.x < a.right && a.y < b.low && b.y < a.low).map(b => `${a.name} / ${b.name}`));
 }"""
-SPEAKING = ("LearnToSteer_RelationPrompt", "LearnToSteer_ClassifyRelation", "LearnToSteer_SteeringReport")
+SPEAKING = (
+    "LearnToSteer_RelationPrompt",
+    "LearnToSteer_ClassifyRelation",
+    "LearnToSteer_SteeringReport",
+    "LearnToSteer_RelationLayout",
+)
 PICTURES = "() => window.app.graph._nodes.filter(n => n.imgs?.length).map(n => n.type)"
 SAVED = """() => window.app.graph._nodes.filter(n => n.type == 'SaveImage' && n.imgs?.length)
     .map(n => [n.widgets[0].value, n.imgs.map(i => i.src)])"""
