@@ -19,6 +19,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,8 @@ def work(name: str, size: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
     from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
     from learn_to_steer import guidance
-    from learn_to_steer.hosts.comfyui.guide.layers import GuidedPass, hang
+    from learn_to_steer.hosts.comfyui.guide.hooks import Hooks, hung
+    from learn_to_steer.hosts.comfyui.guide.layers import GuidedPass
     from learn_to_steer.hosts.comfyui.read.evaluation import located_layers
     from learn_to_steer.objectives import RelationTarget
 
@@ -110,12 +112,16 @@ def work(name: str, size: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
     own = torch.zeros(1, 1, tokens)
     own[..., :10] = 1.0
 
+    hooks = Hooks()
+
     def run(guided: bool) -> Any:
         options: dict[str, Any] = {"cond_or_uncond": [1, 0][-rows:]}
-        if guided:
-            passed = GuidedPass(control, control.columns, own, names, slice(rows - 1, rows), rows, print)
-            hang(passed, located, network, {"x": x, "context": context}, options)
-        return network(x, torch.full((rows,), 0.5), context=context, y=y, transformer_options=options)
+        with ExitStack() as stack:
+            if guided:
+                passed = GuidedPass(control, control.columns, own, names, slice(rows - 1, rows), rows, print)
+                given = {"x": x, "context": context}
+                stack.enter_context(hung(passed, hooks, located, network, given, options))
+            return network(x, torch.full((rows,), 0.5), context=context, y=y, transformer_options=options)
 
     return lambda: run(False), lambda: run(True)
 

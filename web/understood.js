@@ -12,6 +12,7 @@ const SPEAKING = {
   LearnToSteer_JudgeByBoxes: ["obeyed or not", "whether the pictures obey stands here after a run"],
   LearnToSteer_SteerOnlyIfNeeded: ["what was found", "what the detector found stands here after a run"],
   LearnToSteer_CheckSteering: ["verdict", "the verdict stands here after a run"],
+  LearnToSteer_RelationLayout: ["places", "where each object belongs stands here after a run"],
   LearnToSteer_SteeringReport: ["what steering did", "what steering did stands here after a run"],
 };
 const NAME = "said";

@@ -45,7 +45,8 @@ COVERED = """() => {
 SPEAKING = tuple(
     f"LearnToSteer_{name}"
     for name in (
-        "RelationPrompt", "RelationsFromBoxes", "ClassifyRelation", "JudgeByBoxes", "CheckSteering", "SteeringReport",
+        "RelationPrompt", "RelationsFromBoxes", "ClassifyRelation", "JudgeByBoxes", "CheckSteering", "RelationLayout",
+        "SteeringReport",
     )
 )  # fmt: skip
 PICTURES = "() => window.app.graph._nodes.filter(n => n.imgs?.length).map(n => n.type)"

@@ -118,6 +118,7 @@ def test_a_narrow_unet_of_each_layout(pack, node, config):
     """One pass of a plain and a conditional row; the picture is twice as wide as high."""
     unet, context, y = _narrow(config)
     reading, layers = module("hosts.comfyui.read.evaluation"), module("hosts.comfyui.guide.layers")
+    hooks = module("hosts.comfyui.guide.hooks")
     guidance = module("guidance")
     located = reading.located_layers(unet)
     layout = guidance.Layout(
@@ -140,7 +141,6 @@ def test_a_narrow_unet_of_each_layout(pack, node, config):
         control, control.columns, tokens, [one.layer.name for one in located], slice(1, 2), 2, missed.append
     )
     options = {"cond_or_uncond": [1, 0]}
-    layers.hang(guided, located, unet, {"x": x, "context": context}, options)
 
     calls = []
 
@@ -158,7 +158,9 @@ def test_a_narrow_unet_of_each_layout(pack, node, config):
         with torch.inference_mode():
             return unet(x, torch.tensor([500.0] * 2), context, y, None, {"cond_or_uncond": [1, 0], **more})
 
-    plain, result = run({}), run(options)
+    plain = run({})
+    with hooks.hung(guided, hooks.Hooks(), located, unet, {"x": x, "context": context}, options):
+        result = run(options)
     expected = run({"patches_replace": {"attn2": {one.block: explicit for one in located}}})
     assert len(calls) == len(located) and not missed
     change = (expected[1] - plain[1]).abs().max()

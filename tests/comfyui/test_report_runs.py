@@ -222,7 +222,7 @@ def test_one_evaluation_is_one(node, world):
     assert "(1 evaluation)" in text and "looks" not in text
 
 
-@pytest.mark.parametrize("name", ["RelationPrompt", "ClassifyRelation", "SteeringReport"])
+@pytest.mark.parametrize("name", ["RelationPrompt", "ClassifyRelation", "SteeringReport", "RelationLayout"])
 def test_nodes_that_speak_are_outputs(node, name):
     """They run when nothing is connected behind them, and the host keeps what they say."""
     assert node.classes[name].GET_SCHEMA().is_output_node

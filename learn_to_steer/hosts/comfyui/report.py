@@ -11,6 +11,8 @@ from .log import SampledRun, merged
 _ROUTINE = ("", "reached", "watched")
 """Notes of a record that the plot shows anyway."""
 
+_NO_ROWS = "no pass of the model at the guided steps had rows that were surely this prompt's."
+
 
 def in_words(
     runs: Sequence[SampledRun], image: int, pictures: int, reasons: Sequence[str] = (), remarks: Sequence[str] = ()
@@ -34,12 +36,15 @@ def _of_run(run: SampledRun, image: int, pictures: int) -> list[str]:
     guided = _guidance(run, own) if own is not None else []
     if guided and (trace is None or own is None or not trace.image(own)):
         return [*guided, *run.notes]
+    unknown = _NO_ROWS if run.guided and not any(record.done for record in run.guided) else ""
     if trace is None or own is None or own >= len(trace.labels) or not trace.labels[own]:
-        why = " ".join(run.notes) or "its relations needed no steering."
+        why = " ".join(run.notes) or unknown or "its relations needed no steering."
         return [f"Not steered: {why}"]
     records = trace.image(own)
     if not records:
-        why = " ".join(run.notes) or "the plan evaluates at no step at which this prompt is in use."
+        why = (
+            " ".join(run.notes) or unknown or "the plan evaluates at no step at which this prompt is in use."
+        )
         return [f"Not steered: {why}"]
     return [*guided, *_relations(trace, own), *_odd(records), *run.notes]
 

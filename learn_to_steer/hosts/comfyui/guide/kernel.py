@@ -28,7 +28,7 @@ _QUANTISING = ("sage", "int8")
 
 _LIFT = 4.0
 """Size of a key's further channels: about that of its others, so that kernels which quantise a row of queries or keys by
-its largest element lose nothing."""
+its largest element stay as precise as they are (error 1.2 times the plain one, with channels of 1 it is 3 to 4 times)."""
 
 
 @dataclass(frozen=True)

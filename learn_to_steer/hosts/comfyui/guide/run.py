@@ -23,7 +23,8 @@ from ..prompt.owner import placed
 from ..prompt.relations import PromptRelations
 from ..read.located import LocatedLayer
 from ..rehearsal import step_of_sigma
-from .layers import GuidedPass, hang
+from .hooks import Hooks, hung
+from .layers import GuidedPass
 from .record import GuidedRecord, labels_of
 
 _KEY = "learn_to_steer_guidance"
@@ -80,6 +81,7 @@ class GuidedRun:
             len(self.names),
             self.control.record,
         )
+        self._hooks = Hooks()
         self._noted: set[int] = set()
         self._read: set[int] = set()
 
@@ -107,7 +109,7 @@ class GuidedRun:
         tokens = placed(self.control.tokens[:, None], begins, length)
         patching = comfy.patcher_extension
         options = comfy.model_patcher.create_model_options_clone(options)
-        wrapper = self._wrapper(entry["uuid"], columns, tokens, step)
+        wrapper = self._wrapper(entry.get("uuid"), columns, tokens, step)
         patching.add_wrapper_with_key(
             patching.WrappersMP.APPLY_MODEL, _KEY, wrapper, options, is_model_options=True
         )
@@ -143,20 +145,28 @@ class GuidedRun:
         ) -> Any:  # fmt: skip
             said = dict(transformer_options or {})
             rows = _rows_of(uuid, said.get("uuids"), len(x), len(columns))
-            if rows is not None and c_crossattn is not None:
-                guided = GuidedPass(self.control, columns, tokens, self.names, rows, len(x), self.note)
-                given = {"x": x, "context": c_crossattn, "ref_latents": kwargs.get("ref_latents")}
-                hang(guided, self.located, self.network, given, said)
-                self.record.done.add(step)
-            return executor(x, t, c_concat, c_crossattn, control, said, **kwargs)
+            if rows is None or c_crossattn is None:
+                return executor(x, t, c_concat, c_crossattn, control, said, **kwargs)
+            said["wrappers"] = _without(said.get("wrappers", {}), _KEY)
+            guided = GuidedPass(self.control, columns, tokens, self.names, rows, len(x), self.note)
+            given = {"x": x, "context": c_crossattn, "ref_latents": kwargs.get("ref_latents")}
+            self.record.done.add(step)
+            with hung(guided, self._hooks, self.located, self.network, given, said):
+                return executor(x, t, c_concat, c_crossattn, control, said, **kwargs)
 
         return around_model
+
+
+def _without(wrappers: dict[str, Any], key: str) -> dict[str, Any]:
+    """The wrappers of a pass but those under this key: they have had their turn, and a compiled model would take new ones
+    for another graph."""
+    return {kind: {k: v for k, v in by_key.items() if k != key} for kind, by_key in wrappers.items()}
 
 
 def _rows_of(uuid: Any, uuids: Sequence[Any] | None, rows: int, images: int) -> slice | None:
     """The rows of a pass that belong to this entry of a conditioning; None where it is not among them. uuids: of each chunk
     of rows."""
-    if not uuids or list(uuids).count(uuid) != 1 or rows != len(uuids) * images:
+    if uuid is None or not uuids or list(uuids).count(uuid) != 1 or rows != len(uuids) * images:
         return None
     begin = list(uuids).index(uuid) * images
     return slice(begin, begin + images)
