@@ -81,7 +81,7 @@ def add(commands: Commands) -> None:
     )
     _add_folders(universal)
     add = universal.add_argument
-    add("--steps", type=whole(1, 10**9), default=3000, help="length of the training")
+    add("--steps", type=whole(1, 10**9), default=2000, help="length of the training")
     add("--minutes", type=number(0.01, 1e9), default=math.inf, help="stop after this time")
     add("--batch", type=whole(16, 4096), default=256, help="samples a step")
     add("--scenes", type=whole(1, 10**7), default=1000, help="scenes to record of each model")

@@ -92,7 +92,7 @@ RECOMMENDED = {
     "sd3": Recommendation(
         (Part("double", 0.25, 0.55),),
         "published",
-        "around the ninth of 24 blocks, the one that segments objects best (Seg4Diff)",
+        "blocks before the middle: among the intermediate ones are those that tie words to regions (Seg4Diff)",
     ),
     "qwen-image": Recommendation((Part("double", 0.25, 0.55),), "assumed", "as sd3, by relative depth"),
     "auraflow": Recommendation(

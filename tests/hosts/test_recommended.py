@@ -44,7 +44,7 @@ def model(names: list[str], heads: int = 8) -> list[AttentionLayer]:
         ("flux2", joint(8, 48), [f"double.{i}" for i in range(2, 8)]),
         # Klein 4B has five: 0.3, 0.5, 0.7 and 0.9 lie in [0.25, 1).
         ("flux2", joint(5, 20), [f"double.{i}" for i in range(1, 5)]),
-        # (i + 0.5) / 24 lies in [0.25, 0.55) for i = 6 to 12; around the ninth block.
+        # (i + 0.5) / 24 lies in [0.25, 0.55) for i = 6 to 12.
         ("sd3", joint(24, 0), [f"double.{i}" for i in range(6, 13)]),
         ("qwen-image", joint(60, 0), [f"double.{i}" for i in range(15, 33)]),
         ("auraflow", joint(4, 32), ["double.2", "double.3", *(f"single.{i}" for i in range(8))]),
