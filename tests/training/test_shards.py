@@ -142,7 +142,7 @@ def test_what_ends_a_fit_early_is_passed_on(tmp_path):
 
 def test_the_pilot_takes_the_layer_that_reads_and_does_not_follow(tmp_path):
     """ "mid.0" is noise, and "up.0" follows the word as much as the picture."""
-    work = recording(tmp_path, 400, word_trace=1.0)
+    work = recording(tmp_path, 240, word_trace=1.0)
     parts = [ShardPart(work, part) for part in ("train", "validation")]
     choice = choose_layers(*parts, card_of(parts[0].job, "mean"), samples=60)
     assert choice.layers == ("down.0",)
