@@ -176,9 +176,14 @@ def train_classifiers(args: argparse.Namespace) -> None:
 
     destination = args.weights or shipped_folder()
     results = train_shipped(args.weights or WEIGHTS, _made(destination), _made(args.work), model=args.model)
-    head = ["classifier", "unseen pairs, right words", "unseen pairs, wrong words", "follows the wrong word"]
+    head = [
+        "classifier",
+        "unseen pairs, right words",
+        "unseen pairs, wrong words",
+        "errors that are the wrong word",
+    ]
     rows = [
-        [name, *(f"{value:.1%}" for value in (r.test.right, r.test.wrong, r.test.follows_wrong_word))]
+        [name, f"{r.test.right:.1%}", f"{r.test.wrong:.1%}", _share_of_errors(r.test.errors)]
         for name, r in results.items()
     ]
     print(markdown(head, rows), end="")
@@ -225,7 +230,7 @@ def ablate(args: argparse.Namespace) -> None:
         "classifier": "classifier",
         "right": "right words",
         "wrong": "wrong words",
-        "follows": "follows the wrong word",
+        "follows": "errors that are the wrong word (95%)",
         "relation": "relation accuracy",
         "given_present": "given both present",
         "present": "all objects present",
@@ -236,6 +241,13 @@ def ablate(args: argparse.Namespace) -> None:
         (folder / "ablation.md").write_text(table, encoding="utf-8")
     print(table, end="")
     print(f"Written: {args.work / 'ablation.md'}")
+
+
+def _share_of_errors(errors: Any) -> str:
+    """A share of errors with its interval; "-" without an error."""
+    if errors is None:
+        return "-"
+    return f"{errors.share:.0%} ({errors.interval[0]:.0%} - {errors.interval[1]:.0%})"
 
 
 def sheet(args: argparse.Namespace) -> None:
@@ -304,6 +316,8 @@ def _cell(key: str, value: object) -> str:
         return "-"
     if isinstance(value, str):
         return value
+    if key == "follows":
+        return _share_of_errors(value)
     return format(value, ".2f" if key == "cost" else ".1%")
 
 

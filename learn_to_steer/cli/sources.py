@@ -68,7 +68,9 @@ def add_options(parser: argparse.ArgumentParser, required: bool) -> None:
         metavar="A,B",
         help="attention layers to record, all, or pilot: those that a small trial chooses",
     )
-    add("--map-size", type=whole(2, 64), default=8, help="of the recorded maps; the published kind reads 16")
+    add(
+        "--map-size", type=whole(2, 64), help="of the recorded maps (default: 8; the published kind reads 16)"
+    )
     add("--batch", type=whole(1, 1024), default=16, help="samples a model pass")
     add("--steps", type=whole(2, 1000), help="of the schedule (default: the model's own)")
     add("--height", type=whole(8, 8192), metavar="PIXELS", help="of the pictures (default: the model's own)")
@@ -144,6 +146,10 @@ class Asked:
             None if detector is None else locate_with(detector),
         )
         return open_model(self.folder, self), parts
+
+    def sources_of(self, model: Model) -> Parts:
+        """The sources alone, without a list, for a model that is loaded."""
+        return self._made(model, self._cutouts() if "scenes" in self.source else None)
 
     def _cutouts(self) -> tuple[Any, Any]:
         from ..dataset.sources import Damage, read_cutouts
@@ -250,8 +256,8 @@ def known_pairs(folder: ModelFolder) -> dict[Pair, Part] | None:
     return parts
 
 
-def record(args: argparse.Namespace, say: Callable[[str], None]) -> tuple[Work, Model]:
-    """Record what is asked for into ``args.work``."""
+def record(args: argparse.Namespace, say: Callable[[str], None], map_size: int = 8) -> tuple[Work, Model]:
+    """Record what is asked for into ``args.work``. map_size: where the command does not say."""
     from tqdm import tqdm
 
     from ..dataset import How
@@ -281,7 +287,7 @@ def record(args: argparse.Namespace, say: Callable[[str], None]) -> tuple[Work, 
             args.seed,
             how,
             layers=layers,
-            map_size=args.map_size,
+            map_size=args.map_size or map_size,
             batch=args.batch,
             say=say,
             watch=watch,

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
     model = None
     if args.source is not None:
         args.work = args.work or out.with_name(f"{out.stem}-recorded")
-        work, model = record_maps(args, print)
+        work, model = record_maps(args, print, 16 if args.kind == "official" else 8)
         write_settings(args)
     else:
         from ..dataset import Work

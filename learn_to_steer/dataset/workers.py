@@ -7,6 +7,7 @@ shards back; only this process writes, so nothing needs to be shared but the mod
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,6 +165,7 @@ def record_with_ray(
 
 
 def _connect(ray: Any, address: str) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
     try:
         ray.init(
             address=address, logging_level="ERROR", log_to_driver=False, include_dashboard=False

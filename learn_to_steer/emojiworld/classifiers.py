@@ -133,7 +133,7 @@ def ablate(
         row: dict[str, object] = {"classifier": setting.name}
         if setting.name in trained:
             read = leakage(trained[setting.name].classifier, parts["validation"])
-            row |= {"right": read.right, "wrong": read.wrong, "follows": read.follows_wrong_word}
+            row |= {"right": read.right, "wrong": read.wrong, "follows": read.errors}
         row |= {k: outcome[setting.name][k] for k in ("relation", "given_present", "present", "cost")}
         rows.append(row)
     return rows

@@ -68,16 +68,22 @@ def relation_columns(classifier: RelationReader, relations: tuple[str, ...]) -> 
 
 
 @torch.no_grad()
+def logits_of(classifier: RelationReader, x: Tensor, timestep: Tensor) -> Tensor:
+    """(N, relations) float32 on the CPU, of maps (N, 2, C, S, S), in evaluation mode, some at a time."""
+    classifier.eval()
+    device = device_of(classifier)
+    parts = zip(x.split(AT_ONCE), timestep.split(AT_ONCE), strict=True)
+    return torch.cat([classifier(maps.to(device), steps.to(device)).cpu() for maps, steps in parts])
+
+
 def readings(classifier: RelationReader, data: MapData | RecordedMaps) -> Read:
     """The most probable relation of each record, in evaluation mode, some at a time."""
     data = map_data(data)
-    classifier.eval()
-    device = device_of(classifier)
     names = torch.tensor([data.relations.index(name) for name in classifier.relations])
     parts: list[tuple[Tensor, ...]] = []
     for batch in data.inputs(classifier.card).batches(AT_ONCE):
-        logits = classifier(batch.maps.to(device), batch.timestep.to(device))
-        row = (names[logits.argmax(1).cpu()], batch.holds, batch.worded, batch.timestep)
+        logits = logits_of(classifier, batch.maps, batch.timestep)
+        row = (names[logits.argmax(1)], batch.holds, batch.worded, batch.timestep)
         parts.append(tuple(t.to(torch.int16) for t in row))
     none = (torch.zeros(0, dtype=torch.int16),) * 4
     return Read(*(torch.cat(column).long() for column in zip(*(parts or [none]), strict=True)))

@@ -63,6 +63,11 @@ def record(
         trial = plan_job(recorder, sources, counts, seed, how, None, map_size, batch)
         layers = _pilot(folder / "pilot", loaded, trial, say, run).layers
     job = plan_job(recorder, sources, shares(samples), seed, how, layers, map_size, batch)
+    for part, wished in shares(samples).items():
+        if job.counts[part] < wished:
+            say(
+                f"The source has {job.counts[part]:,} samples for the part {part}, where {wished:,} are wanted."
+            )
     cost = estimate(loaded, job, folder)
     if cost.samples:
         there = job.samples - cost.samples

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from learn_to_steer.emojiworld import STEPS, load_pipeline
+from learn_to_steer.emojiworld import STEPS, family_of, load_pipeline
 from learn_to_steer.hosts.diffusers import run_of
+from learn_to_steer.hosts.diffusers.recorder import PipelineRecorder
 from learn_to_steer.inversion import invert
 
 PROMPTS = ["a dog to the left of a car", "a fox above a balloon"] * 4
@@ -40,10 +41,12 @@ def test_what_was_sampled_is_inverted_and_sampled_again(model):
 
     clean = sampled(noise)
     errors = {}
+    recorder = PipelineRecorder(pipe, family_of(pipe), STEPS)
     for iterations in (1, 5):
-        levels = run.inverted(clean, iterations)
+        levels = invert(run.packed(clean), recorder.sigmas(), recorder.slope(PROMPTS), iterations)
         assert levels.shape == (STEPS, *noise.shape)
-        off = sampled(levels[0]) - clean
+        first = recorder.model_input(levels[0], torch.zeros(len(PROMPTS), dtype=torch.long))
+        off = sampled(first) - clean
         errors[iterations] = (off.flatten(1).std(1) / clean.flatten(1).std(1)).sort().values
     assert off[:2].std() < 0.1 * clean[:2].std()
     # One picture of the eight may be steep near its end: a small difference there is a large one at the beginning.

@@ -16,7 +16,7 @@ from learn_to_steer.classifiers import (
     SymmetricRelationClassifier,
 )
 from learn_to_steer.dataset import RecordedMaps
-from learn_to_steer.training import FitOptions, accuracy, fit, leakage
+from learn_to_steer.training import FitOptions, accuracy, as_json, errors_in_words, fit, leakage
 
 SIZE, HEADS = 8, 2
 LAYER = AttentionLayer("mid.0", "mid", 0, HEADS)
@@ -158,3 +158,51 @@ def third(data: RecordedMaps, row: int) -> torch.Tensor:
     """A relation that is neither shown nor said."""
     taken = (int(data.holds[row]), int(data.worded[row]))
     return torch.tensor(next(r for r in range(4) if r not in taken))
+
+
+def test_the_share_of_errors_that_follow_the_word_by_hand():
+    """As above: of four samples under wrong words all are errors, three of them the wrong word. Wilson's interval of 3 in 4
+    is (0.3006, 0.9544); a blind reader has a third. Of the relation that "to the left of" names there is one error at each
+    of two steps, one of which follows."""
+
+    class WordReader(torch.nn.Module):
+        card, relations, training = card(), SYMMETRIC_RELATIONS, False
+
+        def forward(self, maps, timestep):
+            return maps[:, 0, :, 0, :4].mean(1)
+
+    data = synthetic(8, 0, word_trace=50.0)
+    data = replace(
+        data,
+        holds=torch.tensor([0, 0, 0, 0, 1, 2, 2, 3]),
+        worded=torch.tensor([0, 1, 0, 3, 1, 3, 2, 1]),
+        timestep=torch.tensor([5, 5, 7, 7, 5, 5, 7, 7]),
+    )
+    said = torch.tensor([0, 2, 0, 3, 1, 3, 2, 1])  # the second sample reads what is neither shown nor said
+    data.stack.maps[0][:, :, :, 0, :4] = F.one_hot(said, 4).float()[:, None, None] * 50
+    found = leakage(WordReader(), data)
+    errors = found.errors
+    assert (errors.samples, errors.errors, errors.followed, errors.share) == (4, 4, 3, 0.75)
+    assert [round(edge, 4) for edge in errors.interval] == [0.3006, 0.9544] and errors.baseline == 1 / 3
+    left = found.by_relation["to the left of"]
+    assert (left.right, left.wrong, left.errors.errors, left.errors.followed) == (1.0, 0.0, 2, 1)
+    assert (
+        found.by_relation["to the right of"].errors is None
+        and found.by_relation["to the right of"].wrong is None
+    )
+    assert {step: (one.errors.errors, one.errors.followed) for step, one in found.by_step.items()} == {
+        5: (2, 1),
+        7: (2, 2),
+    }
+    written = as_json(found)
+    assert written["errors"] == {
+        "errors": 4,
+        "followed": 3,
+        "share": 0.75,
+        "interval": [0.3006, 0.9544],
+        "blind": 0.3333,
+    }
+    assert errors_in_words(written["errors"]) == (
+        "75% of 4 errors under wrong words are that word (30% - 95%; 33% for a reader blind to words)"
+    )
+    assert errors_in_words(None) == "no error under wrong words"

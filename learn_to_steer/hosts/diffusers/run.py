@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ...attention import AttentionLayer, AttentionRecorder
 from ...errors import SteeringError
-from ...inversion import Slope, invert
+from ...inversion import Slope
 from ...objectives import StepInfo
 from .branch import Branch
 from .guidance import GuidedProcessor, Place
@@ -197,15 +197,6 @@ class Run(ABC):
     @abstractmethod
     def guided_places(self) -> tuple[list[Place], type[GuidedProcessor]]:
         """Its attentions as guidance needs them, and how their processors are wrapped."""
-
-    def inverted(self, latents: Tensor, iterations: int = 1) -> Tensor:
-        """Pictures' latents (B, channels, h, w) -> what the model is given at each step when the run ends at them:
-        (steps, B, ...) in the pipeline's layout. Under the prompts, without negatives; see `inversion.invert`."""
-        schedule = self.schedule()
-        sigmas = [schedule.sigmas[turn] for turn in schedule.steps]
-        branch = self.branch(self.encoded(), schedule, self.family)
-        levels = invert(self.packed(latents), sigmas, self.slope(branch, sigmas), iterations)
-        return torch.stack([self.model_input(x, sigma) for x, sigma in zip(levels, sigmas, strict=True)])
 
     @abstractmethod
     def slope(self, branch: Branch, sigmas: list[float]) -> Slope:
