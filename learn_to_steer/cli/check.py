@@ -160,6 +160,6 @@ def _settings(args: argparse.Namespace, model: ModelFolder, plan: SteeringPlan) 
     options += [f"--strength {plan.strength:g}"] if plan.strength != 1 else []
     return [
         f"Command line: learn-to-steer generate PROMPT {' '.join(options)}",
-        f"ComfyUI: Load Relation Classifier {_classifier(args, model)}, Steering Options with the plan {args.plan} and strength "
-        f"{plan.strength:g}.",
+        f"ComfyUI: Load Relation Classifier {_classifier(args, model)}, Steering Options with the plan {args.plan} and "
+        f"strength {plan.strength:g}.",
     ]
