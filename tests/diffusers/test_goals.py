@@ -52,6 +52,16 @@ def test_goals_need_no_objective_of_relations(pipe):
         drawn(pipe, "a dog above a cat", objective=None, goals=("relation", "presence"))
 
 
+def test_the_default_objective_takes_goals(pipe):
+    """Also where no prompt states a relation; where none names a thing, nothing is asked for."""
+    goals = ("relation", "presence")
+    run = {"plan": PLAN, "seed": 3, **RUN}
+    named = generate(pipe, "a dog and a cat", goals=goals, **run)
+    assert named.trace.labels == [["dog is there", "cat is there"]] and named.trace.records[0].move > 0
+    plain = drawn(pipe, "the right", objective=None)
+    assert torch.equal(generate(pipe, "the right", goals=goals, **run).images, plain.images)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_goal_relation_is_what_there_is_without_goals(request, kind):
     pipe = request.getfixturevalue(kind)

@@ -202,7 +202,10 @@ def generate(
     plan = plan or (AFTER_GUIDANCE if method == "both" else SteeringPlan.preset("fast"))
     family = family or run.family
     if objective == "default":
-        objective = default_objective(family) if any(understood) else None
+        wanted_at_all = any(understood) or goals is not None and any(one.objects for one in read)
+        objective = default_objective(family) if wanted_at_all else None
+        if objective is None:
+            goals = None
     if goals is not None:
         objective = with_goals(objective, goals)
     if checked_count(seeds_tried) > 1 and (None in seeds or run.extra.get("latents") is not None):
