@@ -40,23 +40,24 @@ def logit_spread(query: Tensor, key: Tensor, scale: float, tokens: Tensor | None
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What was found for a family. strength: in standard deviations, see `logit_spread`. stages: of the layers that are
-    guided (None: all). measured: on pictures; else assumed from a family that is built alike."""
+    """What was found for a family. strength: in standard deviations, see `logit_spread`. parts: of the model whose layers
+    are guided, such as "down" or "down.0" (None: all). measured: on pictures; else assumed from a family that is built
+    alike."""
 
     strength: float
-    stages: tuple[str, ...] | None
+    parts: tuple[str, ...] | None
     measured: bool
 
 
 _UNET = ("down",)
 
 STRENGTHS: dict[str, Calibrated] = {
-    "emojiworld-unet": Calibrated(4.0, _UNET, True),
-    "emojiworld-mmdit": Calibrated(4.0, None, True),
-    "sd1": Calibrated(4.0, _UNET, False),
-    "sd2": Calibrated(4.0, _UNET, False),
-    "sdxl": Calibrated(4.0, _UNET, False),
-    "flux": Calibrated(4.0, None, False),
+    "emojiworld-unet": Calibrated(8.0, _UNET, True),
+    "emojiworld-mmdit": Calibrated(2.0, None, True),
+    "sd1": Calibrated(8.0, _UNET, False),
+    "sd2": Calibrated(8.0, _UNET, False),
+    "sdxl": Calibrated(8.0, _UNET, False),
+    "flux": Calibrated(2.0, None, False),
 }
 """Family -> what was found for it."""
 
@@ -78,6 +79,10 @@ def guided_layers(
 
         require_layers(chosen, [layer.name for layer in layers])
         return [layer.name for layer in layers if layer.name in chosen]
-    stages = calibrated(family, layers).stages
-    found = [layer.name for layer in layers if stages is None or layer.stage in stages]
+    parts = calibrated(family, layers).parts
+    found = [
+        layer.name
+        for layer in layers
+        if parts is None or any(f"{layer.name}.".startswith(f"{part}.") for part in parts)
+    ]
     return found or [layer.name for layer in layers]

@@ -7,7 +7,9 @@ import torch
 from learn_to_steer.attention import AttentionLayer
 from learn_to_steer.errors import SteeringError
 from learn_to_steer.guidance import (
+    STRENGTHS,
     AttentionGuidance,
+    Calibrated,
     GuidancePlan,
     Layout,
     check_method,
@@ -143,3 +145,12 @@ def test_of_a_unet_the_way_down_is_guided_and_of_a_transformer_everything():
     assert guided_layers("sd1", UNET, ("up.0.0",)) == ["up.0.0"]
     with pytest.raises(SteeringError, match=r"got up\.7"):
         guided_layers("sd1", UNET, ("up.7",))
+
+
+def test_a_part_of_a_model_is_no_other_part_whose_name_begins_alike(monkeypatch):
+    monkeypatch.setitem(STRENGTHS, "deep", Calibrated(1.0, ("down.1",), False))
+    deep = [
+        AttentionLayer(n, "down", i, 4)
+        for i, n in enumerate(["down.0.0", "down.1.0", "down.10.0", "down.1.1"])
+    ]
+    assert guided_layers("deep", deep) == ["down.1.0", "down.1.1"]
