@@ -14,7 +14,7 @@ from ..emojiworld import GUIDANCE, STEPS
 from ..language import RelationTriplet, Understanding
 from .arguments import DEVICES, DTYPES, OFFLOADS, Commands, command, number, whole
 from .files import staged
-from .guiding import add_arguments, check_arguments, guidance_lines, host_arguments, objective_kind
+from .guiding import add_arguments, check_arguments, guided_lines, host_arguments, objective_kind
 from .models import (
     ModelFolder,
     build_objective,
@@ -178,9 +178,10 @@ def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understan
         for (title, picture), seen, heat in zip(pictures.items(), verdicts, heats, strict=True)
     ]
     trace = steered.output.trace
-    lines = _understood(understanding, wanted, lost, args.strength, bool(args.boxes)) + list(trace.notes)
-    lines += guidance_lines(trace.guidance) + _spent(plain, steered)
+    lines = _understood(understanding, wanted, lost, args.strength) + list(trace.notes)
+    lines += _spent(plain, steered)
     lines += _reached(trace, plan) + _relations_that_hold(panels)
+    lines = guided_lines(lines, trace.guidance)
     content = {
         "prompt": args.prompt,
         "seed": args.seed,
@@ -197,8 +198,8 @@ def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understan
             "device": str(pipe._execution_device),
             "offload": args.offload,
             "negative": args.negative,
-            "plan": asdict(plan),
             "method": args.method,
+            "plan": asdict(plan),
         },
         "seconds": {"plain": plain.seconds, "steered": steered.seconds},
         "model_calls": {"plain": plain.output.model_calls, "steered": steered.output.model_calls},
@@ -359,7 +360,6 @@ def _understood(
     wanted: Sequence[RelationTriplet],
     lost: Sequence[LeftOut],
     strength: float,
-    boxes: bool,
 ) -> list[str]:
     triplets = understanding.relations
     doubtful = [f'Not steered: "{_words(t, " | ")}" is doubtful: {t.doubt}' for t in understanding.doubtful]
@@ -367,8 +367,8 @@ def _understood(
         doubtful.append("To steer a doubtful relation, give it with --triplet.")
     rest = doubtful + ([understanding.note] if understanding.note else [])
     if not triplets:
-        none = "so nothing was steered and both pictures are the same."
-        return [f"Understood: no spatial relation, {'but boxes.' if boxes else none}", *rest]
+        none = "Understood: no spatial relation, so nothing was steered and both pictures are the same."
+        return [none, *rest]
     lines = ["Understood: " + ", ".join(_words(t, " | ") for t in triplets)]
     elsewhere = [one.triplet for one in lost]
     if unknown := [_words(t) for t in triplets if t not in wanted and t not in elsewhere]:

@@ -79,6 +79,13 @@ def host_arguments(args: argparse.Namespace, plan: Any) -> dict[str, Any]:
     return given
 
 
+def guided_lines(lines: list[str], guidance: dict[str, Any] | None) -> list[str]:
+    """The lines of a report with those about guidance behind the first, which says what was understood."""
+    told = guidance_lines(guidance)
+    first = lines[0].removesuffix(", so nothing was steered and both pictures are the same.")
+    return [f"{first}." if told and first != lines[0] else lines[0], *told, *lines[1:]]
+
+
 def guidance_lines(guidance: dict[str, Any] | None) -> list[str]:
     """What guidance did with one picture, in words. guidance: of its trace."""
     if guidance is None or guidance["layouts"][0] is None:

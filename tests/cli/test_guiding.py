@@ -7,7 +7,7 @@ import json
 import pytest
 
 from learn_to_steer.cli import main
-from learn_to_steer.cli.guiding import boxes_of, guidance_lines
+from learn_to_steer.cli.guiding import boxes_of, guidance_lines, guided_lines
 from learn_to_steer.errors import SteeringError
 
 
@@ -77,3 +77,13 @@ def test_guidance_is_told_in_words():
         "Guided: 1 of 2 steps, 1 attention layers, strength 4",
     ]
     assert guidance_lines(None) == []
+
+
+def test_boxes_alone_are_no_nothing():
+    none = "Understood: no spatial relation, so nothing was steered and both pictures are the same."
+    assert guided_lines([none, "Spent: 1"], None) == [none, "Spent: 1"]
+    guidance = {"layers": ["a"], "strength": 1.0, "steps": [], "layouts": [{"objects": [], "places": []}]}
+    said = guided_lines([none, "Spent: 1"], guidance)
+    assert said[0] == "Understood: no spatial relation."
+    assert said[1].startswith("Attention guided to")
+    assert said[-1] == "Spent: 1"
