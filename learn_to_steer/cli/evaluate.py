@@ -1,49 +1,81 @@
-"""`evaluate`: how often EmojiWorld's pictures show the relations under several settings, and what each costs."""
+"""`evaluate`: how often pictures show what their prompts ask, plain and steered from the same seeds, and what it costs.
+
+The model is EmojiWorld, a diffusers folder, or a graph on a running ComfyUI.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
+from ..emojiworld import GUIDANCE, STEPS
 from ..errors import SteeringError
-from ..language import parse_relations
-from .arguments import DEVICES, Commands, among, command, number, whole
-from .files import check_writable, read_prompts, staged
-from .models import check_objects, load_pipeline, load_reader, model_folder, nouns
+from .arguments import DEVICES, DTYPES, OFFLOADS, Commands, among, command, number, whole
+from .benches import (
+    EMOJIWORLD,
+    GRAPH_SETTINGS,
+    SETTINGS,
+    BenchPlan,
+    default_settings,
+    emojiworld_model,
+    make_bench,
+)
+from .files import check_writable, staged
+from .suites import SUITES, Chosen, chosen
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..classifiers import RelationReader
-    from ..evaluation.run import Draw, Setting
-    from ..hosts.diffusers.protocol import Pipeline
-from ..emojiworld import GUIDANCE, STEPS
+    from ..evaluation.bench import Draw
+    from ..evaluation.workers import Workers
 
-SETTINGS = ("plain", "fast", "former", "fast-round-robin", "paper", "centroid")
+KINDS = ("position", "single_object", "two_object", "counting", "colors", "color_attr")
+RULES = ("geneval", "t2i-compbench", "visor", "pse")
+EVERY_SETTING = tuple(dict.fromkeys(SETTINGS + GRAPH_SETTINGS))
+SAYS = "measure how often pictures show what their prompts ask, plain and steered, and at what cost"
 
 
 def add(commands: Commands) -> None:
     """Declare the command."""
-    evaluate = command(
-        commands, "evaluate", "measure how often EmojiWorld's pictures show the relations, at what cost"
-    )
+    evaluate = command(commands, "evaluate", SAYS)
     add = evaluate.add_argument
+    add(
+        "--suite",
+        choices=SUITES,
+        help="which prompts are drawn, and whose rule judges (default: EmojiWorld's)",
+    )
+    add(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="your copy of the suite's prompts (geneval, t2i-compbench, own)",
+    )
+    add(
+        "--kinds",
+        type=among(KINDS),
+        metavar="A,B",
+        help=f"GenEval's, of {', '.join(KINDS)} (default: position)",
+    )
+    add("--count", type=whole(1, 1_000_000), help="of prompts, chosen once by --seed (default: all)")
+    add("--pictures", type=whole(1, 1000), help="a prompt (default: the suite's own number)")
+    add("--rule", choices=RULES, help="whose rule judges --suite own (default: geneval)")
     add(
         "--table",
         metavar="NAME",
-        help="a published table, one of those in emojiworld/protocol.json, such as unet: model, prompts, seeds and "
-        "settings as they were fixed there",
+        help="a published table of EmojiWorld, one of those in emojiworld/protocol.json, such as unet: model, prompts, "
+        "seeds and settings as they were fixed there",
     )
-    add("--images", type=whole(1, 1_000_000), default=400, help="pictures per setting")
+    add("--images", type=whole(1, 1_000_000), default=400, help="EmojiWorld's pictures per setting")
     prompts = evaluate.add_mutually_exclusive_group()
     prompts.add_argument(
-        "--relations", type=int, choices=(1, 2, 3, 4), default=1, help="relations in each test prompt"
+        "--relations", type=int, choices=(1, 2, 3, 4), default=1, help="in each of EmojiWorld's prompts"
     )
     prompts.add_argument(
         "--prompts", metavar="FILE", help="own prompts about EmojiWorld's objects, one a line, used in turn"
@@ -51,19 +83,50 @@ def add(commands: Commands) -> None:
     add("--seed", type=whole(0, 2**31 - 1), default=0, help="of prompts and noise")
     add(
         "--settings",
-        type=among(SETTINGS),
-        default="plain,fast,paper,centroid",
+        type=among(EVERY_SETTING),
         metavar="A,B",
-        help=f"of {', '.join(SETTINGS)}",
+        help=f"of {', '.join(SETTINGS)}; with a graph of {', '.join(GRAPH_SETTINGS)} (default: plain and steered)",
     )
     add(
-        "--model", type=Path, metavar="MODEL", help="unet or mmdit, or a folder of EmojiWorld (default: unet)"
+        "--model", type=Path, metavar="MODEL",
+        help="emojiworld (or unet), mmdit, or a diffusers folder (default: emojiworld)",
+    )  # fmt: skip
+    add("--classifier", type=Path, metavar="FILE", help="relation classifier (default: EmojiWorld's own)")
+    add(
+        "--judge",
+        action="append",
+        metavar="JUDGE",
+        help="emojiworld, or a folder or model id of Mask2Former, OWLv2, Grounding DINO, RT-DETR or a vision-language "
+        "model, with the kind in front where it shall be another one (owlv2=FOLDER); twice for two and their agreement "
+        "(default: EmojiWorld's, for its pictures)",
     )
-    add("--classifier", type=Path, metavar="FILE", help="relation classifier (default: the model's own)")
-    add("--steps", type=whole(1, 1000), default=STEPS, help="sampling steps")
-    add("--guidance", type=number(0, 100), default=GUIDANCE, help="guidance scale")
-    add("--batch", type=whole(1, 1024), default=8, help="pictures drawn at once")
-    add("--device", choices=DEVICES, default="cpu")
+    add("--colours", metavar="CLIP", help="folder or id of a CLIP model that reads colours, for GenEval's")
+    add(
+        "--server", metavar="URL", help="a running ComfyUI that draws (default: this machine's, with --graph)"
+    )
+    add("--graph", type=Path, metavar="FILE", help="what it draws with, in API format")
+    add(
+        "--steps",
+        type=whole(1, 1000),
+        help=f"sampling steps (default: EmojiWorld {STEPS}, else the model's own)",
+    )
+    add(
+        "--guidance", type=number(0, 100),
+        help=f"guidance scale (default: EmojiWorld {GUIDANCE:g}, else the model's own)",
+    )  # fmt: skip
+    add("--height", type=whole(8, 8192), metavar="PIXELS", help="of the pictures (default: the model's own)")
+    add("--width", type=whole(8, 8192), metavar="PIXELS", help="of the pictures (default: the model's own)")
+    add("--batch", type=whole(1, 1024), help="pictures drawn at once (default: EmojiWorld 8, else 1)")
+    add("--device", choices=DEVICES, help="where to compute (default: EmojiWorld cpu, else auto)")
+    add("--dtype", choices=DTYPES, default="auto", help="numbers to compute in")
+    add(
+        "--offload",
+        choices=OFFLOADS,
+        default="none",
+        help="keep networks or layers off the GPU while not used",
+    )
+    add("--ray", metavar="ADDRESS", help='spread over workers of Ray: "local", or the address of a cluster')
+    add("--workers", type=whole(1, 1024), help="of Ray (default: as many as GPUs, else as CPUs)")
     add("--out", type=Path, required=True, metavar="DIR", help="results; an interrupted run goes on there")
     evaluate.set_defaults(run=run)
 
@@ -77,51 +140,120 @@ def run(args: argparse.Namespace) -> None:
     """Draw, judge, write the table, and print it. An interrupted run goes on where it was."""
     if args.table is not None:
         _follow_protocol(args)
-    own = _own_prompts(args.prompts) if args.prompts is not None else None
+    if args.server is not None and args.graph is None:
+        raise SteeringError("Expected --graph FILE with --server, got none; give a graph in API format.")
+    if args.judge is not None and len(args.judge) > 2:
+        raise SteeringError(f"Expected one judge or two, got {len(args.judge)}; leave the others out.")
+    emojiworld = args.graph is None and emojiworld_model(args.model).is_emojiworld
+    _usual(args, emojiworld)
+    pictures = chosen(args)
+    plan = _plan(args, pictures.rule, emojiworld)
     check_writable(args.out, FILES)
-    from ..emojiworld import WEIGHTS
-    from ..emojiworld.judge import EmojiWorldDetector
-    from ..evaluation.run import run as draw_and_judge
-    from ..evaluation.tables import comparison_table, results_table, summarise
-    from ..hosts.diffusers import PipelineSampler
+    workers, close = _workers(args, plan)
+    try:
+        workers.check(pictures.draws)
+        from ..evaluation.run import evaluate
 
-    model = model_folder(args.model)
-    if not model.is_emojiworld:
+        about = pictures.about | {
+            "size": [plan.height, plan.width],
+            "dtype": plan.dtype,
+            "colours": plan.colours,
+        }
+        results = evaluate(workers, pictures.draws, plan.settings, args.out, args.batch, SHEET_ROWS, about)
+    finally:
+        close()
+    _write(args, plan, pictures, results)
+
+
+def _usual(args: argparse.Namespace, emojiworld: bool) -> None:
+    """Fill in what nobody said."""
+    usual = {"batch": 8, "device": "cpu", "steps": STEPS, "guidance": GUIDANCE} if emojiworld else {}
+    for name, value in {**{"batch": 1, "device": "auto"}, **usual}.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    if args.suite is None and not emojiworld and args.prompts is None:
         raise SteeringError(
-            f"Expected one of EmojiWorld's models, which the judge can judge, got {model.name}; use unet or mmdit."
+            f"Expected --suite with a model other than EmojiWorld, got none; choose one of {', '.join(SUITES)}."
         )
-    classifier = load_reader(args.classifier, model)
-    pipe = load_pipeline(model, args.device)
-    settings = _settings(args.settings, classifier, pipe)
-    draws = _draws(args, own)
-    results = draw_and_judge(
-        PipelineSampler(pipe, model.family),
-        EmojiWorldDetector(WEIGHTS),
-        draws,
-        settings,
-        args.out,
-        batch=args.batch,
-        steps=args.steps,
-        guidance=args.guidance,
-        sheet=SHEET_ROWS,
-        about={"prompts": own or f"{args.relations} relations a prompt", "seed": args.seed},
-    )
+    args.suite = args.suite or "emojiworld"
+
+
+def _plan(args: argparse.Namespace, rule: str, emojiworld: bool) -> BenchPlan:
+    if args.judge is None and not emojiworld:
+        raise SteeringError(
+            "Expected a judge for the pictures of this model, got none; give one with --judge, such as the folder of an "
+            "OWLv2 model."
+        )
+    known = GRAPH_SETTINGS if args.graph is not None else SETTINGS
+    if args.settings is None:
+        settings = (
+            ("plain", "steered") if args.graph is not None else default_settings(args.model, args.classifier)
+        )
+    else:
+        settings = tuple(args.settings)
+    if unknown := [name for name in settings if name not in known]:
+        raise SteeringError(
+            f"Expected settings among {', '.join(known)} here, got {unknown[0]}; choose those."
+        )
+    given = {name: getattr(args, name) for name in ("steps", "guidance", "height", "width", "classifier")}
+    if args.graph is not None and (said := [name for name, value in given.items() if value is not None]):
+        raise SteeringError(
+            f"Expected the graph to say how to draw, got --{said[0]}; leave it out and set it in the graph."
+        )
+    return BenchPlan(
+        settings=settings, judges=tuple(args.judge or [EMOJIWORLD]), rule=rule, model=args.model, colours=args.colours,
+        device=args.device, dtype=args.dtype, offload=args.offload, server=args.server, graph=args.graph, **given,
+    )  # fmt: skip
+
+
+def _workers(args: argparse.Namespace, plan: BenchPlan) -> tuple[Workers, Callable[[], None]]:
+    """Who draws, and what lets them go."""
+    from ..evaluation.workers import InProcess, RayWorkers
+
+    if args.ray is None:
+        return InProcess(make_bench(plan)), lambda: None
+    workers = RayWorkers(make_bench, [plan], args.ray, args.workers, args.device != "cpu")
+    return workers, workers.close
+
+
+def _write(
+    args: argparse.Namespace, plan: BenchPlan, pictures: Chosen, results: Sequence[dict[str, Any]]
+) -> None:
+    from ..evaluation.tables import summarise
+
     summary = summarise(results)
-    table = results_table(summary)
-    if compared := comparison_table(results, "fast" if "fast" in summary else next(iter(summary))):
-        table += "\n" + compared
-    what = "own prompts" if own else f"{args.relations} relation{'s' if args.relations > 1 else ''} a prompt"
-    title = f"{what[0].upper()}{what[1:]}: {min(SHEET_ROWS, len(draws))} of {len(draws)} pictures per setting"
+    tables = _tables(plan, pictures, results, summary)
+    what = pictures.title
+    shown = min(SHEET_ROWS, len(pictures.draws))
+    title = f"{what[0].upper()}{what[1:]}: {shown} of {len(pictures.draws)} pictures per setting"
     with staged(args.out, FILES) as folder:
-        (folder / "table.md").write_text(table, encoding="utf-8")
+        (folder / "table.md").write_text(tables, encoding="utf-8")
+        content = {"arguments": _arguments(args), "plan": _plain(asdict(plan)), "versions": versions()}
         (folder / "results.json").write_text(
-            json.dumps({"arguments": _arguments(args), "versions": versions(), "summary": summary}, indent=2)
-            + "\n",
-            encoding="utf-8",
+            json.dumps(content | {"summary": summary}, indent=2) + "\n", encoding="utf-8"
         )
-        _sheet(title, draws[:SHEET_ROWS], settings, results, args.out).save(folder / "sheet.png")
-    print(table, end="")
+        _sheet(title, pictures.draws[:SHEET_ROWS], plan.settings, results, args.out).save(
+            folder / "sheet.png"
+        )
+    print(tables, end="")
     print(f"Written: {', '.join(str(args.out / name) for name in FILES)}")
+
+
+def _tables(
+    plan: BenchPlan, pictures: Chosen, results: Sequence[dict[str, Any]], summary: dict[str, dict[str, Any]]
+) -> str:
+    """Settings, their paired differences; for published suites the figures of its rule, for two judges their agreement."""
+    from ..evaluation.tables import agreement_table, comparison_table, figures_table, judged_by, results_table
+
+    tables = [results_table(summary)]
+    base = next(name for name in ("fast", "plain", next(iter(summary))) if name in summary)
+    tables.append(comparison_table(results, base))
+    if "suite" in pictures.about:
+        tables.append(figures_table(judged_by(pictures.draws, results), pictures.rule, plan.judges[0]))
+    for second in plan.judges[1:]:
+        tables.append(agreement_table(results, plan.judges[0], second))
+        tables.append(figures_table(judged_by(pictures.draws, results, second), pictures.rule, second))
+    return "\n".join(table for table in tables if table)
 
 
 def versions() -> dict[str, str]:
@@ -145,80 +277,16 @@ def _follow_protocol(args: argparse.Namespace) -> None:
             f"Expected a table among {', '.join(tables)}, got {args.table!r}; choose one of them."
         )
     fixed = tables[args.table]
-    args.model, args.prompts = Path(fixed["model"]), None
+    args.model, args.prompts, args.suite = Path(fixed["model"]), None, "emojiworld"
     args.settings = fixed["settings"].split(",")
     for name in ("images", "relations", "seed", "steps"):
         setattr(args, name, fixed[name])
 
 
-def _settings(names: Sequence[str], classifier: RelationReader, pipe: Pipeline) -> list[Setting]:
-    from ..classifiers import check_classifier
-    from ..emojiworld import family_of
-    from ..evaluation.run import Setting
-    from ..hosts.diffusers import attention_layers, denoiser
-    from ..objectives import CentroidObjective, LearnedObjective
-    from ..steering import SteeringPlan
-
-    check_classifier(classifier, attention_layers(denoiser(pipe)), family_of(pipe))
-    learned, fast = LearnedObjective(classifier), SteeringPlan.preset("fast")
-    every = {
-        "plain": Setting("plain", None, None),
-        "fast": Setting("fast", learned, fast),
-        # What "fast" was in the first release: a share of the norm, every step evaluated.
-        "former": Setting(
-            "former", learned, SteeringPlan.preset("fast", step_rule="relative", step_size=0.15)
-        ),
-        "fast-round-robin": Setting(
-            "fast-round-robin", learned, SteeringPlan.preset("fast", combine="round_robin")
-        ),
-        "paper": Setting("paper", learned, SteeringPlan.preset("paper")),
-        "centroid": Setting("centroid", CentroidObjective(layers=classifier.layers), fast),
-    }
-    return [every[name] for name in names]
-
-
-def _own_prompts(file: str) -> list[str]:
-    """The prompts of a file. Raises SteeringError where one has no relation that the judge can judge."""
-    prompts = read_prompts(file)
-    if not prompts:
-        raise SteeringError(f"Expected at least one prompt in {file}, got none; write one a line.")
-    for prompt in prompts:
-        triplets = parse_relations(prompt)
-        if not triplets:
-            raise SteeringError(
-                f'Expected a spatial relation in each prompt, got "{prompt}"; say where things are.'
-            )
-        check_objects(prompt, triplets)
-        for triplet in triplets:
-            if triplet.relation.direction is None:
-                raise SteeringError(
-                    f'Expected relations that are directions, got "{triplet.relation}" in "{prompt}"; '
-                    "use left, right, above or below."
-                )
-            if nouns(prompt, triplet) != (triplet.subject.lower(), triplet.object.lower()):
-                raise SteeringError(
-                    f'Expected EmojiWorld\'s objects without adjectives, got "{triplet.subject}" and '
-                    f'"{triplet.object}"; leave the adjectives out.'
-                )
-    return prompts
-
-
-def _draws(args: argparse.Namespace, own: Sequence[str] | None) -> list[Draw]:
-    from ..emojiworld.prompts import chains, one_relation
-    from ..evaluation.run import Draw
-
-    if own is not None:
-        first = 10_000 + args.seed * 10_000
-        return [Draw(own[i % len(own)], first + i) for i in range(args.images)]
-    if args.relations > 1:
-        return chains("test", args.images, args.seed, args.relations)
-    return one_relation("test", args.images, args.seed)
-
-
 def _sheet(
     title: str,
     draws: Sequence[Draw],
-    settings: Sequence[Setting],
+    settings: Sequence[str],
     results: Sequence[dict[str, Any]],
     out: Path,
 ) -> Image.Image:
@@ -227,21 +295,28 @@ def _sheet(
     from ..evaluation.run import file_name
     from ..pictures import comparison_sheet
 
-    judged = {(r["setting"], r["prompt"], r["seed"]): [x["holds"] for x in r["relations"]] for r in results}
+    judged = {
+        (r["setting"], r["prompt"], r["seed"]): [x["holds"] for x in r["relations"]] or [r["right"]]
+        for r in results
+    }
     pictures: list[list[Image.Image]] = []
     for draw in draws:
         pictures.append([])
         for setting in settings:
-            with Image.open(out / "pictures" / file_name(setting.name) / f"{draw.seed}.png") as file:
+            with Image.open(out / "pictures" / file_name(setting) / f"{draw.seed}.png") as file:
                 pictures[-1].append(file.convert("RGB"))
     return comparison_sheet(
         title,
-        [setting.name.replace("-", " ") for setting in settings],
+        [setting.replace("-", " ") for setting in settings],
         [draw.prompt for draw in draws],
         pictures,
-        [[judged[s.name, d.prompt, d.seed] for s in settings] for d in draws],
+        [[judged[s, d.prompt, d.seed] for s in settings] for d in draws],
     )
 
 
 def _arguments(args: argparse.Namespace) -> dict[str, Any]:
-    return {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k != "run"}
+    return _plain({k: v for k, v in vars(args).items() if k != "run"})
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +78,10 @@ class EmojiWorldDetector:
     def detect(self, pictures: np.ndarray, names: Sequence[Sequence[str]] = ()) -> list[list[Detection]]:
         """See `evaluation.detectors.Detector`."""
         return find_objects(self.judge, pictures)
+
+    def unknown(self, names: Iterable[str]) -> list[str]:
+        """Names of no object of EmojiWorld."""
+        return [name for name in names if name not in OBJECTS]
 
 
 def _blobs(probability: np.ndarray) -> list[Detection]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..dataset.splits import Pair, tournament_rounds
-from ..evaluation.run import Draw
+from ..evaluation.bench import Draw
 from .world import DIRECTIONS, OBJECTS, PHRASES, article
 
 Part = Literal["train", "validation", "test"]

@@ -31,12 +31,14 @@ class Detection:
         box: where; None only where a rule of masks is asked.
         score: the detector's confidence, 0 to 1; 1 where it gives none.
         mask: (height, width) bool, or None.
+        colour: one of GenEval's ten, where something has read it.
     """
 
     name: str
     box: PixelBox | None
     score: float = 1.0
     mask: Mask | None = None
+    colour: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,14 @@ class Demand:
         counts: (object, how many at least); GenEval's `include`.
         limits: (object, so many are too many); GenEval's `exclude`.
         counting: whether it is a counting prompt, for which GenEval wants surer detections.
+        colours: (object, colour, how many at least have it); GenEval's `color`.
     """
 
     relations: tuple[Asked, ...] = ()
     counts: tuple[tuple[Thing, int], ...] = ()
     limits: tuple[tuple[Thing, int], ...] = ()
     counting: bool = False
+    colours: tuple[tuple[Thing, str, int], ...] = ()
 
     @property
     def things(self) -> tuple[Thing, ...]:

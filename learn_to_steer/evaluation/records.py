@@ -184,16 +184,18 @@ def _is_triplet(value: object) -> bool:
     )
 
 
-def demand_of_metadata(record: dict[str, Any]) -> Demand:
-    """What a line of GenEval's metadata asks: its ``include`` with counts and positions, ``exclude`` and ``tag``.
+def demand_of_metadata(record: dict[str, Any], colours: bool = False) -> Demand:
+    """What a line of GenEval's metadata asks: its ``include`` with counts, positions and colours, ``exclude`` and ``tag``.
 
-    Raises SteeringError for another form, and for colours, of which boxes say nothing.
+    colours: whether something will read them. Raises SteeringError for another form, and for colours where nothing will.
     """
     include, exclude = (_entries(record.get(key, []), key) for key in ("include", "exclude"))
     counts = tuple((Thing(e["class"], e["class"]), e["count"]) for e in include)
-    relations = []
-    for entry, (thing, _) in zip(include, counts, strict=True):
-        if "color" in entry:
+    relations, coloured = [], []
+    for entry, (thing, count) in zip(include, counts, strict=True):
+        if "color" in entry and colours:
+            coloured.append((thing, _colour(entry["color"]), count))
+        elif "color" in entry:
             raise SteeringError(
                 f'Expected a prompt without colours, got "color" for "{entry["class"]}"; boxes say nothing of them.'
             )
@@ -201,7 +203,15 @@ def demand_of_metadata(record: dict[str, Any]) -> Demand:
             relation, target = _position(entry["position"], include)
             relations.append(Asked(thing, canonical_relation(relation), counts[target][0]))
     limits = tuple((Thing(e["class"], e["class"]), e["count"]) for e in exclude)
-    return Demand(tuple(relations), counts, limits, record.get("tag") == COUNTING_TAG)
+    return Demand(tuple(relations), counts, limits, record.get("tag") == COUNTING_TAG, tuple(coloured))
+
+
+def _colour(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise SteeringError(
+            f'Expected GenEval\'s "color" as a text, got {short(value)}; take the lines of its own file.'
+        )
+    return value.strip()
 
 
 def _entries(entries: Any, key: str) -> list[dict[str, Any]]:

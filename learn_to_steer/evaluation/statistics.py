@@ -134,6 +134,41 @@ def compare_paired(
     )
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """Two judges on the same pictures.
+
+    Attributes:
+        pictures: how many.
+        share: of pictures on which both say the same.
+        kappa: Cohen's (1960): the share beyond what two judges with these shares of yes would agree by chance, 1 at full
+            agreement, 0 at chance; None where chance alone would make them agree on every picture.
+        first_only, second_only: pictures that only the one says yes to.
+    """
+
+    pictures: int
+    share: float
+    kappa: float | None
+    first_only: int
+    second_only: int
+
+
+def agreement(first: Sequence[bool], second: Sequence[bool]) -> Agreement:
+    """How far two judges agree. first, second: what each says of every picture, in the same order.
+
+    Raises SteeringError for lists of different lengths or without a picture.
+    """
+    if len(first) != len(second) or not len(first):
+        raise SteeringError(
+            f"Expected both judges on the same pictures, got {len(first)} and {len(second)}; give one answer of each."
+        )
+    a, b = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
+    share = float((a == b).mean())
+    chance = float(a.mean() * b.mean() + (1 - a.mean()) * (1 - b.mean()))
+    kappa = (share - chance) / (1 - chance) if chance < 1 else None
+    return Agreement(len(a), share, kappa, int((a & ~b).sum()), int((b & ~a).sum()))
+
+
 def visor_n(outcomes: Sequence[Sequence[bool]], pictures: int = 4) -> tuple[float, ...]:
     """VISOR-1 to VISOR-n (Gokhale et al. 2022): the share of prompts with at least 1, 2, ... of their pictures right.
 

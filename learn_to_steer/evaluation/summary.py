@@ -26,7 +26,7 @@ def summary(pictures: Sequence[Judged], rule: str) -> str:
     present and every relation holds. Pictures of which nothing was asked do not count, and are named below.
     """
     asked = [p for p in pictures if p.verdict.score is not None]
-    lines = _markdown(("", "value", "95% interval", "of"), _rows(asked, rule))
+    lines = _markdown(("", "value", "95% interval", "of"), figures(asked, rule))
     notes = [f"Rule: {rule}; {_count(len(asked), 'picture')} of {_count(len({p.prompt for p in asked}), 'prompt')}, "
              f"intervals over {_count(len({p.objects for p in asked}), 'set')} of objects."]  # fmt: skip
     if unasked := len(pictures) - len(asked):
@@ -38,7 +38,8 @@ def summary(pictures: Sequence[Judged], rule: str) -> str:
     return "\n".join([*lines, "", *notes])
 
 
-def _rows(pictures: Sequence[Judged], rule: str) -> Iterable[Row]:
+def figures(pictures: Sequence[Judged], rule: str) -> Iterable[Row]:
+    """(Name, value, 95% interval, of how many) of each figure; pictures of which nothing was asked must not be given."""
     present_name, right_name, given_name = _NAMES.get(rule, _PLAIN_NAMES)
     present = [p for p in pictures if p.verdict.present]
     yield _share(present_name, [p.verdict.present for p in pictures], pictures)

@@ -14,7 +14,9 @@ import numpy as np
 from torch import Tensor
 
 from ..attention import AttentionLayer, MapStack
+from ..guidance import GuidancePlan, Method
 from ..inversion import Slope
+from ..language import RelationTriplet
 from ..objectives import Objective, Reading, RelationTarget, StepInfo
 from ..steering import Evaluate, SteeringPlan, SteeringTrace
 
@@ -66,12 +68,14 @@ class Drawn:
     """What a host drew for a batch of prompts.
 
     pictures (B, height, width, 3) uint8. trace: what steering did. model_calls: forward passes of the denoiser, each over
-    a batch, those of steering among them.
+    a batch, those of steering among them; None where the host does not tell. seconds: the wall time, where the host tells
+    it better than a clock around the call.
     """
 
     pictures: np.ndarray
     trace: SteeringTrace
-    model_calls: int
+    model_calls: int | None
+    seconds: float | None = None
 
 
 class Sampler(Protocol):
@@ -84,10 +88,15 @@ class Sampler(Protocol):
         *,
         objective: Objective | None = None,
         plan: SteeringPlan | None = None,
-        steps: int,
+        steps: int | None,
         guidance: float | None,
+        triplets: Sequence[Sequence[RelationTriplet]] | None = None,
+        method: Method = "gradient",
+        attention: GuidancePlan | None = None,
     ) -> Drawn:
-        """One picture a prompt. objective: None = plain. guidance: None = the model's usual scale."""
+        """One picture a prompt. objective: None = no gradient. steps, guidance: None = the model's usual ones. triplets:
+        per prompt, the relations to steer instead of those that it states. method, attention: how it is steered, and the
+        plan of attention guidance, None = the method's own."""
 
     def digest(self) -> str:
         """SHA-256 of the denoiser's weights: pictures of two samplers with the same digest may be compared."""

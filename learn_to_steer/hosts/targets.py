@@ -30,13 +30,14 @@ class BatchTargets:
     """What a batch of prompts asks for, in the engine's terms.
 
     targets: per image, its steerable relations. objects: per image, the words of each object slot. weights
-    (B, O, T). left_out: per image, the relations that cannot be steered, and why.
+    (B, O, T). left_out: per image, the relations that cannot be steered, and why. kept: per image, those of `targets`.
     """
 
     targets: list[list[RelationTarget]]
     objects: list[list[str]]
     weights: Tensor
     left_out: list[list[LeftOut]]
+    kept: list[list[RelationTriplet]]
 
 
 def batch_targets(
@@ -56,6 +57,7 @@ def batch_targets(
     objects: list[list[str]] = []
     tokens: list[list[list[int]]] = []
     left_out: list[list[LeftOut]] = []
+    kept: list[list[RelationTriplet]] = []
     for image, of_image in enumerate(triplets):
         _refuse_contradictions(of_image)
         slots: dict[tuple[int, int], int] = {}
@@ -84,7 +86,8 @@ def batch_targets(
         objects.append(words)
         tokens.append(found)
         left_out.append(lost)
-    return BatchTargets(targets, objects, token_weights(tokens, length), left_out)
+        kept.append([t for t in of_image if t not in [one.triplet for one in lost]])
+    return BatchTargets(targets, objects, token_weights(tokens, length), left_out, kept)
 
 
 def _refuse_contradictions(triplets: Sequence[RelationTriplet]) -> None:

@@ -46,8 +46,9 @@ def comparison_sheet(
             sheet.text(MARGIN, y + edge / 2 - 30 + 19 * i, line, 14)
         for column, (picture, seen) in enumerate(zip(pictures[row], verdicts[row], strict=True)):
             x = MARGIN + label + column * (edge + gap)
-            sheet.picture(enlarged(picture, edge), x, y)
+            shown = enlarged(picture, edge)
+            sheet.picture(shown, x, y)
             for k, holds in enumerate(seen):
                 place = x + edge / 2 + 20 * (k - (len(seen) - 1) / 2)
-                sheet.mark(place - 7, y + edge + 5, holds, 14, GOOD if holds else BAD)
+                sheet.mark(place - 7, y + shown.height + 5, holds, 14, GOOD if holds else BAD)
     return sheet.image()

@@ -44,7 +44,8 @@ class SteeringTrace:
 
     evaluations: per image, evaluations so far. gradients: those of them with a backward pass. forwards, backwards: passes
     through the model, each over a batch. left_plain: the plan has no step in the run. notes: sentences about the whole
-    run, such as why it was left plain.
+    run, such as why it was left plain. guidance: what attention guidance did, where there was any: layouts, layers,
+    strength, and per guided step which relations were on.
     """
 
     labels: list[list[str]]
@@ -55,6 +56,7 @@ class SteeringTrace:
     backwards: int = 0
     notes: list[str] = field(default_factory=list)
     left_plain: bool = False
+    guidance: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not self.evaluations:
@@ -99,4 +101,5 @@ class SteeringTrace:
             "forwards": self.forwards,
             "backwards": self.backwards,
             "records": [{k: plain(v) for k, v in asdict(record).items()} for record in self.records],
+            **({} if self.guidance is None else {"guidance": self.guidance}),
         }

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from learn_to_steer.errors import SteeringError
+from learn_to_steer.evaluation.detections import Thing
 from learn_to_steer.evaluation.rules import RULES
 from learn_to_steer.evaluation.suites import GenEval, OwnPrompts, T2ICompBench, Visor
 from learn_to_steer.evaluation.suites.visor import NOUNS
@@ -46,8 +47,10 @@ def test_genevals_other_kinds(tmp_path):
     assert (case.tag, case.demand.counting, case.demand.counts[0][1], case.demand.limits[0][1]) == (
         "counting", True, 3, 4,
     )  # fmt: skip
-    with pytest.raises(SteeringError, match="colors"):
-        GenEval(file, tags=("colors",)).cases()
+    (coloured,) = GenEval(file, tags=("colors",)).cases()
+    assert coloured.demand.colours == ((Thing("cup", "cup"), "red", 3),) and coloured.names == ("cup",)
+    with pytest.raises(SteeringError, match="got 'scenes'"):
+        GenEval(file, tags=("scenes",)).cases()
     with pytest.raises(SteeringError, match="position"):
         GenEval(file).cases()
     for bad in (

@@ -1,4 +1,4 @@
-"""Judges: what finds the objects of a picture."""
+"""Judges: what finds the objects of a picture, or answers questions about it."""
 
 from .base import Detector
 

@@ -108,7 +108,8 @@ def kept(detections: Sequence[Detection], counting: bool = False) -> list[Detect
 
 
 def judge(detections: Sequence[Detection], demand: Demand) -> Verdict:
-    """The picture is right (score 1, else 0) if all objects are found, none too often, and every relation holds.
+    """The picture is right (score 1, else 0) if all objects are found, none too often, in the colours that are asked
+    for, and every relation holds.
 
     Of a class only as many boxes as the prompt asks for are judged, best scores first. With more than one box at
     an end, all of them must stand in the relation. Where both ends are of one class ("a dog left of a dog"), two
@@ -130,8 +131,11 @@ def judge(detections: Sequence[Detection], demand: Demand) -> Verdict:
     present = all(enough.values())
     if not demand.things and not demand.limits:
         return Verdict(present, (), None)
-    within = all(len(find(seen, t)) < limit for t, limit in demand.limits)
-    return Verdict(present, tuple(relations), float(present and within and all(r.holds for r in relations)))
+    right = present and all(r.holds for r in relations)
+    right = right and all(len(find(seen, t)) < limit for t, limit in demand.limits)
+    for wanted, colour, count in demand.colours:
+        right = right and sum(d.colour == colour for d in found[class_of(seen, wanted)]) >= count
+    return Verdict(present, tuple(relations), float(right))
 
 
 def _counts(seen: Sequence[Detection], demand: Demand) -> dict[str, int]:

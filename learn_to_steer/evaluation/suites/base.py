@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,22 +22,29 @@ class Case:
         demand: what the picture shall show, relations first of all.
         pictures: how many are drawn of the prompt, from as many seeds.
         tag: the suite's name for the kind of prompt.
+        seeds: of its pictures, where the suite fixes them.
     """
 
     prompt: str
     demand: Demand
     pictures: int
     tag: str = ""
+    seeds: tuple[int, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """The objects that a detector shall search for, in the order of the prompt, each once."""
-        return tuple(dict.fromkeys(plain_name(thing.noun) for thing in self.demand.things))
+        return names_of(self.demand)
 
     @property
     def cluster(self) -> tuple[str, ...]:
         """The same for pictures of the same objects in whatever order: they are not independent."""
         return tuple(sorted(self.names))
+
+
+def names_of(demand: Demand) -> tuple[str, ...]:
+    """The nouns of a demand, in the order of the prompt, each once."""
+    return tuple(dict.fromkeys(plain_name(thing.noun) for thing in demand.things))
 
 
 class Suite(Protocol):
@@ -52,6 +60,15 @@ class Suite(Protocol):
 
     def cases(self) -> list[Case]:
         """All cases, in an order that is the same every time."""
+
+
+def seeds_of(case: Case, seed: int) -> tuple[int, ...]:
+    """The seeds of a case's pictures: those that its suite fixes, else made of the run's seed, the prompt and the number of
+    the picture. So a picture is the same whichever other prompts are drawn, and in whichever order."""
+    if case.seeds:
+        return case.seeds
+    names = (f"{seed} {picture} {case.prompt}" for picture in range(case.pictures))
+    return tuple(int.from_bytes(hashlib.sha256(n.encode()).digest()[:4], "big") >> 1 for n in names)
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:

@@ -1,8 +1,8 @@
 """GenEval (Ghosh et al. 2023, github.com/djghosh13/geneval, MIT): its prompts are read from a copy of its metadata.
 
 A line: ``{"tag", "include": [{"class", "count", "position": [relation, entry]}, ...], "exclude": [...], "prompt"}``.
-The 100 lines of tag "position" are what steering is about; "single_object", "two_object" and "counting" tell whether
-something else got worse. Colours are passed over: boxes say nothing of them.
+The 100 lines of tag "position" are what steering is about; the others tell whether something else got worse. Those of
+"colors" and "color_attr" need a judge that reads colours (`evaluation.detectors.colours`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from .base import Case, read_lines
 
 PICTURES = 4
 POSITION = ("position",)
-JUDGED = ("position", "single_object", "two_object", "counting")
-"""Tags whose pictures boxes can judge."""
+TAGS = ("position", "single_object", "two_object", "counting", "colors", "color_attr")
+SOURCE = "github.com/djghosh13/geneval, prompts/evaluation_metadata.jsonl"
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class GenEval:
     def cases(self) -> list[Case]:
         """One case per line of the tags, in the file's order.
 
-        Raises SteeringError for tags that boxes cannot judge, lines of another form, and a file without such a line.
+        Raises SteeringError for tags that there are not, lines of another form, and a file without such a line.
         """
-        if unknown := [tag for tag in self.tags if tag not in JUDGED]:
+        if unknown := [tag for tag in self.tags if tag not in TAGS]:
             raise SteeringError(
-                f"Expected kinds of prompts among {', '.join(JUDGED)}, got {unknown[0]!r}; choose those."
+                f"Expected kinds of prompts among {', '.join(TAGS)}, got {unknown[0]!r}; choose those."
             )
         cases = [
             Case(record["prompt"], demand, self.pictures, record["tag"])
@@ -50,7 +50,8 @@ class GenEval:
         ]
         if not cases:
             raise SteeringError(
-                f"Expected lines of the kinds {', '.join(self.tags)} in {self.path}, got none; give GenEval's metadata."
+                f"Expected lines of the kinds {', '.join(self.tags)} in {self.path}, got none; give GenEval's metadata "
+                f"({SOURCE})."
             )
         return cases
 
@@ -68,7 +69,8 @@ class GenEval:
                     f'Expected a JSON object with "tag", "include" and "prompt", got {short(record)}; '
                     "give GenEval's metadata."
                 )
-            return record, demand_of_metadata(record) if record.get("tag") in self.tags else None
+            chosen = record.get("tag") in self.tags
+            return record, demand_of_metadata(record, colours=True) if chosen else None
         except SteeringError as error:
             raise SteeringError(f"Line {count} of {self.path}: {error}") from error
         except (ValueError, RecursionError) as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .base import Case, read_lines, stated
 
+SOURCE = "github.com/Karine-Huang/T2I-CompBench, examples/dataset/spatial_val.txt"
 PICTURES = 10
 """As its authors draw."""
 

@@ -57,7 +57,9 @@ def targets_of(relations: PromptRelations, objective: Objective, batch: int) -> 
         [list(relations.triplets)], objective, lambda image, span: relations.tokens_of(span), relations.length
     )
     weights = one.weights.repeat(batch, 1, 1)
-    return BatchTargets(one.targets * batch, one.objects * batch, weights, one.left_out * batch)
+    return BatchTargets(
+        one.targets * batch, one.objects * batch, weights, one.left_out * batch, one.kept * batch
+    )
 
 
 def why_not_owned(relations: PromptRelations, conds: Sequence[dict[str, Any]]) -> str | None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, SupportsIndex, TypeVar
 
@@ -21,12 +21,14 @@ from torch import Tensor, nn
 from ...attention import MapStack
 from ...classifiers import check_classifier
 from ...errors import SteeringError
+from ...guidance import AFTER_GUIDANCE, Box, GuidancePlan, Layout, check_method
 from ...language import RelationTriplet, Triplet, understandings
 from ...objectives import LearnedObjective, Objective, RelationTarget, StepInfo, lowest_sigma
 from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, steered_steps
 from ..modules import hooked
 from ..protocol import evaluator
 from ..targets import BatchTargets, LeftOut, batch_targets
+from .guided import Guided, in_both, per_image
 from .own_pass import OwnPass
 from .pipelines import attention_layers, denoiser, model_family, run_of, token_positions
 from .run import Branch, Run
@@ -63,7 +65,7 @@ class SteeredOutput:
 
     images: as the pipeline gives them for `output_type`. latents (B, channels, h, w): the final ones, unpacked.
     triplets: per image, every relation understood, steered or not.
-    trace: what was done (see `SteeringTrace`); its labels name the relations steered.
+    trace: what was done (see `SteeringTrace`); its labels name the relations steered by the gradient.
     left_out: per image, the relations that were understood and not steered, and why.
     seeds: per image, None where generators were given.
     model_calls: forward passes of the denoiser, the pipeline's and those of steering (`trace.forwards`) together.
@@ -98,6 +100,10 @@ def generate(
     family: str | None = None,
     on_step: Callable[[StepInfo, Tensor], None] | None = None,
     output_type: str = "pil",
+    method: str = "gradient",
+    guidance: GuidancePlan | None = None,
+    layout: Layout | Sequence[Layout | None] | None = None,
+    boxes: Mapping[str, Box] | Sequence[Mapping[str, Box] | None] | None = None,
     **pipe_arguments: Any,
 ) -> SteeredOutput:
     """Generate one image per prompt, each steered towards the relations its prompt states.
@@ -110,6 +116,13 @@ def generate(
     its list). family: the model's family, where it cannot be seen from its layout. on_step(StepInfo, latents
     (B, channels, h, w)): after each turn of the pipeline's loop.
 
+    method: "gradient" = moves of the latent; "attention" = a bias on the attention, with no gradient and no further
+    pass, for which objective may be None; "both" = the bias first, moves where they are still needed. guidance: when
+    and how strongly attention is guided, default `GuidancePlan.preset(method)`. layout: where the objects belong,
+    instead of solving it from the relations: one per prompt, its slots in the order of `trace.guidance["layouts"]`.
+    boxes: {words of the prompt: (left, top, right, bottom)} in shares of the picture, for all prompts or one mapping
+    each; such a prompt is guided without a relation too.
+
     pipe_arguments: anything else the pipeline takes, with its meaning there, such as clip_skip, eta, guidance_rescale,
     cross_attention_kwargs, ip_adapter_image, true_cfg_scale, max_sequence_length, and
     num_images_per_prompt: the images of a prompt stand side by side in everything that is given per image;
@@ -117,10 +130,11 @@ def generate(
     prompt_embeds and its like: of the same words as `prompt`, which must be given too, token for token;
     callback_on_step_end: called before the latents are moved for the next step.
 
-    With no objective, no steerable relation or strength 0 the pipeline runs as if called directly: same
-    images to the bit, same number of model calls. A relation that cannot be steered - the objective does not know it,
-    its objects are beyond what the text encoder reads - is left out, with a warning, and the picture comes all the same.
-    So are relations beyond the first `language.MAX_RELATIONS`; a prompt in a language that is not read is warned of too.
+    With no objective and no guidance, no steerable relation and no box, or strength 0 the pipeline runs as if called
+    directly: same images to the bit, same number of model calls. A relation that cannot be steered - the objective does
+    not know it, its objects are beyond what the text encoder reads - is left out, with a warning, and the picture comes
+    all the same. So are relations beyond the first `language.MAX_RELATIONS`; a prompt in a language that is not read is
+    warned of too.
 
     Raises SteeringError for another pipeline, an objective that does not fit the model, triplets given by hand whose words
     are not in the prompt or whose relation nobody knows, a scheduler that cannot be steered, and arguments that contradict
@@ -148,6 +162,7 @@ def generate(
     prompts, read = _repeated(prompts, each), _repeated(read, each)
     understood = [list(one.relations) for one in read]
     seeds, generators = _randomness(seed, generators, len(prompts))
+    guidance, regions = _guidance(method, guidance, objective, layout, boxes, len(prompts) // each, each)
     run = run_of(
         pipe,
         prompts,
@@ -160,7 +175,7 @@ def generate(
         each=each,
         **pipe_arguments,
     )
-    plan = plan or SteeringPlan.preset("fast")
+    plan = plan or (AFTER_GUIDANCE if method == "both" else SteeringPlan.preset("fast"))
     if objective is not None and triplets is not None:
         for of_image in understood:
             for triplet in of_image:
@@ -169,30 +184,72 @@ def generate(
     trace = SteeringTrace([[] for _ in prompts])
     left_out: list[list[LeftOut]] = [[] for _ in prompts]
     notes: list[str] = []
-    if objective is not None and plan.strength > 0:
+    moving = objective is not None and method != "attention" and plan.strength > 0
+    guiding = guidance is not None and guidance.strength != 0
+    if moving or guiding:
         notes = list(dict.fromkeys(one.note for one in read if one.note))
     steering: _Steering | None = None
+    guided: Guided | None = None
     calls = _Counter()
-    with hooked([run.model.register_forward_pre_hook(calls)]):
-        if objective is not None and plan.strength > 0 and plan.step_size > 0 and any(understood):
+    with hooked([run.model.register_forward_pre_hook(calls)]), ExitStack() as stack:
+        if moving and objective is not None and plan.step_size > 0 and any(understood):
             if plan.layers is not None:
                 objective = objective.reading(plan.layers)
             wanted = batch_targets(
                 understood, objective, lambda image, span: token_positions(run, image, span), run.text_length
             )
             left_out = wanted.left_out
-            for reason in dict.fromkeys(str(one) for of_image in left_out for one in of_image):
-                warnings.warn(reason, stacklevel=2)
             if any(wanted.targets):
                 steering = _Steering.prepare(run, objective, plan, wanted, family)
                 trace = steering.trace
+        if guiding and guidance is not None:
+            guided = Guided.prepare(run, guidance, understood, family, objective, *regions)
+            trace.notes += guided.notes
+            left_out = guided.left_out if steering is None else in_both(left_out, guided.left_out)
+            if steering is not None:
+                steering.guided = guided
+        for reason in dict.fromkeys(str(one) for of_image in left_out for one in of_image):
+            warnings.warn(reason, stacklevel=2)
         for note in notes:
             warnings.warn(note, stacklevel=2)
         trace.notes[:0] = notes
-        with steering.watching() if steering is not None else nullcontext():
-            images, latents = run.call(steering, on_step, output_type)
+        if steering is not None:
+            stack.enter_context(steering.watching())
+        if guided is not None:
+            stack.enter_context(guided.installed(watching=steering is None))
+        images, latents = run.call(
+            steering, on_step, output_type, guided.begin if guided is not None else None
+        )
+    if guided is not None:
+        trace.guidance = guided.to_dict()
     doubtful = [list(one.doubtful) for one in read]
     return SteeredOutput(images, latents, understood, trace, left_out, seeds, calls.count, doubtful)
+
+
+def _guidance(
+    method: str,
+    guidance: GuidancePlan | None,
+    objective: Objective | None,
+    layout: Layout | Sequence[Layout | None] | None,
+    boxes: Mapping[str, Box] | Sequence[Mapping[str, Box] | None] | None,
+    prompts: int,
+    each: int,
+) -> tuple[GuidancePlan | None, tuple[Any, Any]]:
+    """The guidance plan of a method, None for "gradient", and boxes and layouts of each image."""
+    if check_method(method) == "gradient":
+        if guidance is not None or layout is not None or boxes is not None:
+            raise SteeringError(
+                'Expected method "attention" or "both" where guidance, a layout or boxes are given, got '
+                '"gradient"; name one of '
+                "them."
+            )
+        return None, (None, None)
+    if method == "both" and objective is None:
+        raise SteeringError(
+            'Expected an objective for method "both", got none; give one, or use method "attention", which needs none.'
+        )
+    regions = per_image(boxes, prompts, each, "boxes"), per_image(layout, prompts, each, "layout")
+    return guidance or GuidancePlan.preset(method), regions
 
 
 class _Counter:
@@ -218,7 +275,9 @@ class _Steering:
     targets: list[list[RelationTarget]]
     weights: Tensor
     encoded: dict[str, Tensor]
+    kept: list[list[RelationTriplet]]
     own_pass: OwnPass | None = None
+    guided: Guided | None = None
 
     @classmethod
     def prepare(
@@ -248,7 +307,7 @@ class _Steering:
         loop = SteeringLoop(
             plan, trace, [schedule.steps[turns[i]] for i in steps], next(run.model.parameters()).dtype
         )
-        return cls(run, host, schedule, objective, loop, trace, wanted.targets, weights, encoded)
+        return cls(run, host, schedule, objective, loop, trace, wanted.targets, weights, encoded, wanted.kept)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -273,6 +332,8 @@ class _Steering:
         with self.host.autocast.off():
             reading = self.objective(chosen, [self.targets[i] for i in images], info)
         self.loop.observe(reading, images, step)
+        if self.guided is not None:
+            self.guided.observe(reading, images, step, self.kept)
 
     def first_arguments(self) -> dict[str, Any]:
         """Text states and first latents (unit noise, as pipelines take them), moved where the plan starts at
@@ -287,7 +348,11 @@ class _Steering:
         """The latents to go on with at this turn of the pipeline's loop; `latents` itself where nothing was
         moved."""
         step = self.schedule.steps.get(turn)
-        if step is None or not self.loop.active(step):
+        if step is None:
+            return latents
+        if not self.loop.active(step):
+            if self.own_pass is not None and self.guided is not None and self.guided.reads(step):
+                self.own_pass.ask(step)
             return latents
         moved = self._moved(latents, turn, step)
         if self.own_pass is not None and step < max(self.loop.steps):

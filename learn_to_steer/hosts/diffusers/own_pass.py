@@ -8,12 +8,24 @@ guided batch, or first of the calls of a step where there are two.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from ...attention import AttentionRecorder, MapStack
-from .branch import Branch
+from ...attention import AttentionLayer, AttentionRecorder, MapStack
+
+
+class Listening(Protocol):
+    """A model whose next pass can be read: a `Branch` or a `Run`."""
+
+    @property
+    def model(self) -> nn.Module: ...
+
+    @property
+    def layers(self) -> list[AttentionLayer]: ...
+
+    def listen(self, recorder: AttentionRecorder) -> list[torch.utils.hooks.RemovableHandle]: ...
 
 
 class OwnPass:
@@ -25,7 +37,7 @@ class OwnPass:
 
     def __init__(
         self,
-        branch: Branch,
+        branch: Listening,
         weights: Tensor,
         layers: tuple[str, ...] | None,
         take: Callable[[MapStack, int], None],

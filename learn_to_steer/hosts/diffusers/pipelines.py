@@ -82,6 +82,14 @@ def run_of(
     return kind(pipe, list(prompts), negatives, drawn, steps, guidance, height, width, pipe_arguments, each)
 
 
+def prompt_tokens(run: Run, image: int) -> int:
+    """How many of the text's first tokens are those of an image's prompt, begin and end among them; the rest is padding."""
+    tokenizer, prompt = run.tokenizer, run.prompts[image]
+    convert = getattr(run.pipe, "maybe_convert_prompt", None)
+    given = convert(prompt, tokenizer) if convert is not None else prompt
+    return len(tokenizer(given, truncation=True, max_length=run.text_length, verbose=False).input_ids)
+
+
 def token_positions(run: Run, image: int, span: tuple[int, int]) -> list[int]:
     """Token positions of the words at these characters of an image's prompt, in the text its model attends to.
 

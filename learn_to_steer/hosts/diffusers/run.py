@@ -15,11 +15,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from ...attention import AttentionLayer
+from ...attention import AttentionLayer, AttentionRecorder
 from ...errors import SteeringError
 from ...inversion import Slope
 from ...objectives import StepInfo
 from .branch import Branch
+from .guidance import GuidedProcessor, Place
 from .protocol import Pipeline
 from .schedule import Schedule
 
@@ -190,6 +191,14 @@ class Run(ABC):
         """The model with everything its conditional branch is given."""
 
     @abstractmethod
+    def listen(self, recorder: AttentionRecorder) -> list[torch.utils.hooks.RemovableHandle]:
+        """Hooks that hand Q and K of the next pass to a recorder, until they are removed."""
+
+    @abstractmethod
+    def guided_places(self) -> tuple[list[Place], type[GuidedProcessor]]:
+        """Its attentions as guidance needs them, and how their processors are wrapped."""
+
+    @abstractmethod
     def slope(self, branch: Branch, sigmas: list[float]) -> Slope:
         """How latents change with the noise level, as `inversion` has it. sigmas: of the steps."""
 
@@ -206,9 +215,14 @@ class Run(ABC):
         """Latents (B, channels, h, w) -> the pipeline's layout."""
 
     def call(
-        self, steering: Mover | None, on_step: Callable[[StepInfo, Tensor], None] | None, output_type: str
+        self,
+        steering: Mover | None,
+        on_step: Callable[[StepInfo, Tensor], None] | None,
+        output_type: str,
+        before: Callable[[int], None] | None = None,
     ) -> tuple[Any, Tensor]:
-        """Run the pipeline; the images and the final latents (B, channels, h, w)."""
+        """Run the pipeline; the images and the final latents (B, channels, h, w). before(turn): called when all is
+        ready for the passes of a turn."""
         final: list[Tensor] = []
         extra = dict(self.extra)
         theirs = extra.pop("callback_on_step_end", None)
@@ -223,6 +237,8 @@ class Run(ABC):
             if steering is not None:
                 latents = steering.move(latents, turn + 1)
             final[:] = [latents]
+            if before is not None:
+                before(turn + 1)
             if on_step is not None:
                 on_step(StepInfo(turn, pipe.num_timesteps), self.unpacked(latents))
             return {**returned, "latents": latents}
@@ -240,6 +256,8 @@ class Run(ABC):
                 "negative_prompt": self.negatives[:: self.each] if self.negatives is not None else None,
                 "num_images_per_prompt": self.each,
             }
+        if before is not None:
+            before(0)
         result = self.pipe(
             **arguments,
             height=self.height,

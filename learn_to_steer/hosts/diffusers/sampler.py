@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...guidance import GuidancePlan, Method
+from ...language import RelationTriplet
 from ...objectives import Objective
 from ...steering import SteeringPlan
 from ..modules import digest
@@ -18,10 +20,13 @@ from .pipelines import denoiser
 
 
 class PipelineSampler:
-    """A `hosts.protocol.Sampler`. family: the model's, where its layout does not tell."""
+    """A `hosts.protocol.Sampler`. family: the model's, where its layout does not tell. height, width: of the pictures in
+    pixels; None = the model's own."""
 
-    def __init__(self, pipe: Any, family: str | None = None) -> None:
-        self.pipe, self.family = pipe, family
+    def __init__(
+        self, pipe: Any, family: str | None = None, height: int | None = None, width: int | None = None
+    ) -> None:
+        self.pipe, self.family, self.height, self.width = pipe, family, height, width
 
     def sample(
         self,
@@ -30,10 +35,14 @@ class PipelineSampler:
         *,
         objective: Objective | None = None,
         plan: SteeringPlan | None = None,
-        steps: int,
+        steps: int | None,
         guidance: float | None,
+        triplets: Sequence[Sequence[RelationTriplet]] | None = None,
+        method: Method = "gradient",
+        attention: GuidancePlan | None = None,
     ) -> Drawn:
-        """See `hosts.protocol.Sampler`."""
+        """See `hosts.protocol.Sampler`. In half precision the pipeline decodes: it knows which autoencoders overflow."""
+        whole = self.pipe.vae.dtype == torch.float32
         output = generate(
             self.pipe,
             prompts,
@@ -43,9 +52,19 @@ class PipelineSampler:
             num_inference_steps=steps,
             guidance_scale=guidance,
             family=self.family,
-            output_type="latent",
+            triplets=triplets,
+            output_type="latent" if whole else "pil",
+            method=method,
+            guidance=attention,
+            height=self.height,
+            width=self.width,
         )
-        return Drawn(decoded(self.pipe, output.latents), output.trace, output.model_calls)
+        pictures = (
+            decoded(self.pipe, output.latents)
+            if whole
+            else np.stack([np.asarray(i.convert("RGB")) for i in output.images])
+        )
+        return Drawn(pictures, output.trace, output.model_calls)
 
     def digest(self) -> str:
         """See `hosts.protocol.Sampler`."""

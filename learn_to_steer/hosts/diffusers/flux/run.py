@@ -17,9 +17,11 @@ from torch import Tensor, nn
 from ....attention import AttentionLayer, AttentionRecorder, MapStack
 from ....inversion import Slope
 from ..branch import Branch
+from ..guidance import GuidedProcessor, Place
 from ..protocol import TransformerPipeline
 from ..run import Run
 from ..schedule import Schedule
+from .guidance import GuidedJointAttention, places
 from .transformer import flux_attention_layers, flux_family, listen, record_flux
 
 LONGEST_TEXT = 512
@@ -129,6 +131,12 @@ class FluxRun(Run):
             "negative_prompt": self.negatives,
             **({} if second is None else {"negative_prompt_2": second}),
         }
+
+    def listen(self, recorder: AttentionRecorder) -> list[torch.utils.hooks.RemovableHandle]:
+        return listen(self.pipe.transformer, self.text_length, self.grid, recorder)
+
+    def guided_places(self) -> tuple[list[Place], type[GuidedProcessor]]:
+        return places(self.pipe.transformer, *self.grid), GuidedJointAttention
 
     @property
     def latent_shape(self) -> tuple[int, ...]:

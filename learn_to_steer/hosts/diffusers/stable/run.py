@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from ....attention import AttentionLayer, AttentionRecorder, MapStack
 from ....inversion import Slope
 from ..branch import Branch
+from ..guidance import GuidedProcessor, Place
 from ..protocol import UNetPipeline
 from ..run import TEXT_STATES, Run
 from ..schedule import Schedule
+from .guidance import GuidedCrossAttention, places
 from .unet import attention_layers, listen, model_family, record_unet
 
 
@@ -143,6 +145,12 @@ class StableDiffusionRun(Run):
         return _ConditionalUNet(
             self.pipe.unet, self.layers, family, schedule, context, self._arguments(encoded)
         )
+
+    def listen(self, recorder: AttentionRecorder) -> list[torch.utils.hooks.RemovableHandle]:
+        return listen(self.pipe.unet, recorder)
+
+    def guided_places(self) -> tuple[list[Place], type[GuidedProcessor]]:
+        return places(self.pipe.unet, *self.latent_shape[-2:]), GuidedCrossAttention
 
     def _arguments(self, encoded: dict[str, Tensor]) -> dict[str, Any]:
         """What the UNet is given besides latent, timestep and text states, conditional rows only."""
