@@ -75,6 +75,7 @@ def add_options(parser: argparse.ArgumentParser, required: bool) -> None:
     add("--steps", type=whole(2, 1000), help="of the schedule (default: the model's own)")
     add("--height", type=whole(8, 8192), metavar="PIXELS", help="of the pictures (default: the model's own)")
     add("--width", type=whole(8, 8192), metavar="PIXELS", help="of the pictures (default: the model's own)")
+    add("--judge", metavar="JUDGE", help="detector of other models' pictures, as for evaluate: KIND=FOLDER")
     add("--device", choices=DEVICES, default="auto", help="where to compute")
     add("--dtype", choices=DTYPES, default="auto", help="in which numbers")
     add("--ray", metavar="ADDRESS", help="record by workers of Ray: local, or the address of a cluster")
@@ -97,6 +98,7 @@ class Asked:
     backgrounds: Path | None
     names: Path | None
     seed: int
+    judge: str | None = None
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> Asked:
@@ -116,7 +118,7 @@ class Asked:
             raise SteeringError(f"Expected no --data for {source[0]}, got {data[0]}; leave it out.")
         return cls(
             args.model, args.device, args.dtype, args.steps, args.height, args.width, source, data, args.pictures,
-            args.backgrounds, args.names, args.seed,
+            args.backgrounds, args.names, args.seed, args.judge,
         )  # fmt: skip
 
     @property
@@ -138,7 +140,7 @@ class Asked:
             cut = self._cutouts() if "scenes" in self.source else None
             model = open_model(self.folder, self)
             return model, self._made(model, cut)
-        detector = detector_of(self.folder)
+        detector = detector_of(self.folder, self)
         parts = read_lists(
             dict(zip(lists, self.data, strict=True)),
             self.seed,
@@ -169,11 +171,11 @@ class Asked:
             cutouts, damage = cut
             made.append(scene_parts(cutouts, self.seed, self._backgrounds(), damage, pairs))
         if "own" in self.source:
-            detector = detector_of(model.folder)
+            detector = detector_of(model.folder, self)
             if detector is None:
                 raise SteeringError(
-                    f"Expected a detector that judges the pictures of {model.folder.name}, found none; record scenes or a "
-                    "list instead."
+                    f"Expected a detector that judges the pictures of {model.folder.name}, found none; name one with "
+                    "--judge, or record scenes or a list."
                 )
             names = self._names(cut)
             made.append(
@@ -229,11 +231,24 @@ def open_model(folder: ModelFolder, asked: Asked | argparse.Namespace) -> Model:
     family = folder.family or model_family(denoiser(pipe))
     recorder = PipelineRecorder(pipe, family, steps, asked.height, asked.width)
     guidance = GUIDANCE if folder.is_emojiworld else None
-    return Model(folder, recorder, PipelineSampler(pipe, folder.family), guidance)
+    return Model(folder, recorder, PipelineSampler(pipe, folder.family, asked.height, asked.width), guidance)
 
 
-def detector_of(folder: ModelFolder) -> Detector | None:
-    """What can judge the pictures of this model, if anything can."""
+def detector_of(folder: ModelFolder, asked: Asked | argparse.Namespace) -> Detector | None:
+    """What can judge the pictures of this model: the detector that is asked for, EmojiWorld's own, or none. Raises
+    SteeringError for a judge that finds no objects, and as `open_judge`."""
+    if asked.judge is not None:
+        from ..evaluation.judges import RuleJudge
+        from ..evaluation.opening import open_judge
+        from .models import device_of
+
+        judge = open_judge(asked.judge, "geneval", device_of(asked.device))
+        if not isinstance(judge, RuleJudge):
+            raise SteeringError(
+                f"Expected a detector, which says where objects are, got {asked.judge}, which answers questions; choose "
+                "another one."
+            )
+        return judge.detector
     if not folder.is_emojiworld:
         return None
     from ..emojiworld import WEIGHTS

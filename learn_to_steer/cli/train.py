@@ -131,7 +131,7 @@ def _write(trained: Trained, model: Model | None, work: Work, args: argparse.Nam
 
     name = args.out.stem
     if model is not None and args.steered:
-        detector = detector_of(model.folder)
+        detector = detector_of(model.folder, args)
         steered = steering_check(
             model.sampler,
             trained.classifier,

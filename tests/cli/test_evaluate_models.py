@@ -230,7 +230,6 @@ def test_two_workers_of_ray_give_what_one_process_gives(cli, tmp_path, judges, p
         (["--suite", "visor", "--kinds", "position", "--judge", "x/y"], "no --kinds"),
         (["--suite", "visor", "--count", "1", "--judge", "nowhere"], "model id"),
         (["--suite", "visor", "--count", "1", "--judge", "emojiworld"], "open vocabulary"),
-        (["--suite", "visor", "--count", "1", "--judge", "emojiworld", "--settings", "fast"], "--classifier"),
         (["--suite", "visor", "--judge", "a", "--judge", "b", "--judge", "c"], "one judge or two"),
         (["--suite", "visor", "--judge", "a", "--settings", "steered"], "settings among"),
         (["--suite", "visor", "--judge", "a", "--server", "http://127.0.0.1:1"], "--graph"),
