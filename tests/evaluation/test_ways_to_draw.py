@@ -70,7 +70,7 @@ def test_settings_that_differ_do_not_say_the_same():
         Setting("a", objective, plan), Setting("a", objective, plan, repeat=True),
         Setting("a", objective, plan, seeds_tried=4), Setting("a", objective, plan, best_of=4),
         Setting("a", CombinedObjective(objective), plan), Setting("a", CombinedObjective(objective, gate="hard"), plan),
-        Setting("a", CombinedObjective(objective, weights={"single": 0.5}), plan),
+        Setting("a", CombinedObjective(objective, weights={"separation": 0.5}), plan),
     ]  # fmt: skip
     assert len({str(setting.said) for setting in settings}) == len(settings)
 
