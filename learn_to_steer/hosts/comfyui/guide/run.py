@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ....attention import MapStack
 from ....guidance import AttentionGuidance, GuidancePlan, calibrated, guided_layers
-from ....objectives import LearnedObjective, Objective, StepInfo
+from ....objectives import Objective, StepInfo, learned_part
 from ...guiding import GuidanceTargets
 from ...targets import knows
 from ..prompt.owner import placed
@@ -63,7 +63,7 @@ class GuidedRun:
         self.names = guided_layers(family, layers, plan.layers)
         own = calibrated(family, layers).strength if plan.strength is None else plan.strength
         steps, self.why_not = plan.steps(shares)
-        learned = isinstance(objective, LearnedObjective)
+        learned = learned_part(objective) is not None
         self.watched = [
             [r for r, target in enumerate(of_image) if learned and knows(objective, target.relation)]
             for of_image in wanted.targets
