@@ -3,7 +3,7 @@
 from .first_noises import MOST, best_of, checked_count, scored, scores, seed_of
 from .loop import Evaluate, SteeringLoop, watch
 from .plan import SteeringPlan
-from .schedule import steered_steps
+from .schedule import coarse, steered_steps
 from .trace import FirstNoise, Record, SteeringTrace
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "SteeringTrace",
     "best_of",
     "checked_count",
+    "coarse",
     "scored",
     "scores",
     "seed_of",

@@ -28,10 +28,6 @@ from .trace import Record, SteeringTrace
 Evaluate = Callable[[Tensor, Sequence[int]], Reading]
 """(latents of some images (b, ...), their indices in the batch) -> Reading over those b images."""
 
-FEW = 3
-"""Steered steps of a run up to which every one is evaluated: from one to the next the noise changes too much for what held
-to be taken to hold still."""
-
 RANGE = 30.0
 """Net displacement of an image's latent over a run, in rms, beyond which steering leaves it alone."""
 
@@ -40,7 +36,8 @@ class SteeringLoop:
     """The steering of one run.
 
     plan, trace: the trace says by its labels which images have relations, and takes the records. steps: indices of the
-    run's steps that are steered, see `schedule.steered_steps`. compute: the type that the network computes in.
+    run's steps that are steered, see `schedule.steered_steps`. compute: the type that the network computes in. coarse: the
+    run's steps are far apart (`schedule.coarse`), so that each is evaluated, whatever held at the one before.
     """
 
     def __init__(
@@ -49,8 +46,9 @@ class SteeringLoop:
         trace: SteeringTrace,
         steps: Collection[int],
         compute: torch.dtype = torch.float32,
+        coarse: bool = False,
     ) -> None:
-        self.plan, self.trace, self.compute = plan, trace, compute
+        self.plan, self.trace, self.compute, self.coarse = plan, trace, compute, coarse
         self.steps = frozenset(steps)
         self._images = [i for i, labels in enumerate(trace.labels) if labels]
         self._before = list(trace.evaluations)  # those of first noises are not the plan's
@@ -125,8 +123,9 @@ class SteeringLoop:
         pass, or by an evaluation without a gradient, which they have 1, 2, 4, 8 ... steps after they began to hold:
         most losses come early."""
         held = [i for i in pending if i in self._held]
-        few = len(self.steps) <= FEW
-        unseen = held if few else [i for i in held if i not in self._observed and self._due(i, step)]
+        unseen = [i for i in held if i not in self._observed and self._due(i, step)]
+        if self.coarse:
+            unseen = held
         due = [i for i in unseen if self._affordable(i)]
         self._observed.clear()
         lost: set[int] = set()

@@ -15,6 +15,16 @@ _EDGE = 1e-4
 """Shares are compared with this tolerance: 8 / 20 is not before 0.4."""
 
 
+_COARSE = 0.1
+"""Mean distance of a run's steps, as a share of the schedule, beyond which its steps are far apart."""
+
+
+def coarse(shares: Sequence[float]) -> bool:
+    """Whether a run's steps are so far apart that a relation which held at one need not hold at the next: those of a run of
+    4 or 8 steps are, those of one of 20 are not. shares: of each step, where in the model's schedule it begins."""
+    return len(shares) > 1 and (shares[-1] - shares[0]) / (len(shares) - 1) > _COARSE + _EDGE
+
+
 def steered_steps(
     plan: SteeringPlan,
     shares: Sequence[float],

@@ -27,7 +27,7 @@ def test_random_weights(request, tmp_path, capsys, kind):
     said = capsys.readouterr().out
     assert said.startswith("Will not obey. Its pictures are noise"), said
     content = json.loads((tmp_path / "out" / "check.json").read_text())
-    assert content["classifier"].startswith("none") and len(content["steered"]["moved"]) == 4
+    assert content["classifier"] == "universal" and len(content["steered"]["moved"]) == 4
 
 
 def test_a_network_without_attention_to_words(pipe):

@@ -16,7 +16,7 @@ from learn_to_steer.steering import SteeringPlan
 from .made import fingerprint, plain_images
 
 PROMPTS = ["a dog above a cat", "a cat and a dog", "a big cat to the left of a dog"]
-STEPS = 5
+STEPS = 12  # near enough to each other that what held is only watched
 RUN = {"num_inference_steps": STEPS, "height": 32, "width": 48, "output_type": "pt"}
 
 # A relation that counts as holding at any probability is never moved.

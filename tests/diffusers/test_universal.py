@@ -109,3 +109,11 @@ def test_beyond_its_part_of_the_schedule_it_leaves_the_picture_alone(pipe):
     assert torch.equal(out.images, plain_images(pipe, [PROMPT], 3, **RUN))
     both = generate(pipe, PROMPT, plan=dataclasses.replace(PLAN, end=1.0), seed=3, **RUN)
     assert {r.step for r in both.trace.records} <= {0, 1, 2} and both.trace.evaluations[0] > 0
+
+
+def test_the_default_steers_under_inference_mode(pipe):
+    run = {"num_inference_steps": 4, "height": 32, "width": 32, "output_type": "pt"}
+    with torch.inference_mode():
+        drawn = generate(pipe, "a dog above a cat", seed=3, **run)
+    assert drawn.trace.gradients[0] > 0
+    assert torch.equal(drawn.images, generate(pipe, "a dog above a cat", seed=3, **run).images)

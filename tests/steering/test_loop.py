@@ -88,7 +88,7 @@ def test_the_samplers_own_pass_stands_in_for_evaluations():
     """Image 1 held by the sampler's own pass at step 0, image 0 did not: step 1 evaluates image 0 alone, with a
     gradient."""
     toy, record = Toy(), trace(1, 1)
-    loop = SteeringLoop(ONCE, record, range(4))
+    loop = SteeringLoop(ONCE, record, [0, 1])
     start = loop.steer(latents(-1.0, 3.0), toy, 0)
     with torch.no_grad():
         loop.observe(Toy()(start, (0, 1)), (0, 1), 0)
@@ -97,11 +97,10 @@ def test_the_samplers_own_pass_stands_in_for_evaluations():
     assert record.evaluations == [2, 1] and [r.evaluation for r in record.image(1)] == [0, -1]
 
 
-def test_with_few_steered_steps_each_is_evaluated():
-    """Three steered steps: image 1 held by the own passes, and is evaluated at steps 1 and 2 all the same; 3 is no power
-    of 2 after step 0."""
+def test_where_steps_are_far_apart_each_is_evaluated():
+    """Image 1 held by the own passes, and is evaluated at steps 3 and 6 all the same; 3 is no power of 2 after step 0."""
     toy, record = Toy(), trace(1, 1)
-    loop = SteeringLoop(ONCE, record, [0, 3, 6])
+    loop = SteeringLoop(ONCE, record, [0, 3, 6], coarse=True)
     start = loop.steer(latents(-1.0, 3.0), toy, 0)
     for step in (0, 3):
         with torch.no_grad():

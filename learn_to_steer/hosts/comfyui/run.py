@@ -21,7 +21,7 @@ from ...attention import AttentionLayer, MapStack
 from ...errors import SteeringError
 from ...guidance import GuidancePlan, Method
 from ...objectives import Objective, Reading, StepInfo, Target, last_share, lowest_sigma
-from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, steered_steps, watch
+from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, coarse, steered_steps, watch
 from ..guiding import GuidanceTargets
 from ..modules import for_autograd
 from ..protocol import evaluator
@@ -213,7 +213,9 @@ class SteeringRun:
         for sentence in (*warnings, *why):
             self.record.note(sentence)
             self.trace.notes.append(sentence)
-        self.loop = SteeringLoop(self.steering.plan, self.trace, steps, compute_dtype(base))
+        self.loop = SteeringLoop(
+            self.steering.plan, self.trace, steps, compute_dtype(base), coarse(self.shares)
+        )
 
     def _planned_steps(
         self, targets: Sequence[Sequence[Target]], width: int, height: int

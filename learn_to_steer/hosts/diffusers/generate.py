@@ -36,7 +36,7 @@ from ...objectives import (
     lowest_sigma,
     with_goals,
 )
-from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, checked_count, steered_steps
+from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, checked_count, coarse, steered_steps
 from ..modules import hooked
 from ..protocol import evaluator
 from ..recommended import reading_recommended
@@ -202,7 +202,10 @@ def generate(
     plan = plan or (AFTER_GUIDANCE if method == "both" else SteeringPlan.preset("fast"))
     family = family or run.family
     if objective == "default":
-        wanted_at_all = any(understood) or goals is not None and any(one.objects for one in read)
+        # Attention is guided without a classifier, unless one is given to switch it.
+        wanted_at_all = method != "attention" and (
+            any(understood) or goals is not None and any(one.objects for one in read)
+        )
         objective = default_objective(family) if wanted_at_all else None
         if objective is None:
             goals = None
@@ -305,7 +308,9 @@ def _guidance(
 def default_objective(family: str) -> Objective:
     """What steers a model of this family where nobody chose: see `generate`. Raises SteeringError where an installation has
     lost its classifiers."""
-    return LearnedObjective(load_classifier(default_classifier(family)))
+    # Weights that are made under inference mode could not be a part of a gradient.
+    with torch.inference_mode(False):
+        return LearnedObjective(load_classifier(default_classifier(family)))
 
 
 class _Counter:
@@ -368,7 +373,11 @@ class _Steering:
         else:
             noise = run.first_noise(host.dtype, host.device)
         loop = SteeringLoop(
-            plan, trace, [schedule.steps[turns[i]] for i in steps], next(run.model.parameters()).dtype
+            plan,
+            trace,
+            [schedule.steps[turns[i]] for i in steps],
+            next(run.model.parameters()).dtype,
+            coarse([schedule.shares[t] for t in turns]),
         )
         return cls(
             run, host, schedule, objective, loop, trace, wanted.targets, weights, encoded, noise, wanted.kept
