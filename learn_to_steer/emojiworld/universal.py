@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ import torch
 from ..classifiers import RelationReader, save_classifier, write_card
 from ..dataset import RecordedMaps
 from ..hosts.recommended import recommended_layers
-from ..training import LeakageReport, leakage
+from ..training import LeakageReport, as_json, leakage
 from ..training.universal import ModelMaps, build_universal, universal_loss
 from . import FAMILIES
 from .fitting import TrainingRun, fit
@@ -55,7 +55,7 @@ def train_universal(
         "architecture": "symmetric, mean map",
         "trained on": _trained_on([FAMILIES[model] for model in FAMILIES if model != leave_out]),
         "samples": run.steps * run.batch,
-        "unseen pairs": {FAMILIES[model]: asdict(report) for model, report in read.items()},
+        "unseen pairs": {FAMILIES[model]: as_json(report) for model, report in read.items()},
     }
     average.card = replace(average.card, about=json.dumps(about))
     file.parent.mkdir(parents=True, exist_ok=True)
