@@ -8,6 +8,7 @@ from comfy_api.latest import io, ui
 
 from ..learn_to_steer.hosts.comfyui.guide.layout import by_hand, guidance_of
 from ..learn_to_steer.pictures import layout_picture
+from .compat import aliases
 from .pictures import to_images
 from .types import CATEGORY, LAYOUT, RELATIONS, SPEAKS
 
@@ -37,6 +38,7 @@ class RelationLayout(io.ComfyNode):
             **SPEAKS,
             is_output_node=True,
             display_name="Relation Layout",
+            **aliases("layout", "regional", "left right", "boxes", "where things are"),
             category=CATEGORY,
             description="Where each object belongs so that all relations of the prompt hold: solved before anything is drawn, shown "
             'as a picture, and moved by hand where you like. For the methods "attention" and "both" of Steering Options.',

@@ -3,8 +3,8 @@
     python tests/comfyui/run.py [pytest arguments]
 
 The host is found through COMFYUI_PATH, else in ~/comfy/ComfyUI; its interpreter through COMFYUI_PYTHON, else in the host's
-.venv, else this one. Says which host ran, or that the tests were left out, and why: there is no host, or its interpreter has
-not got what the host requires.
+.venv, else this one. Says which host ran, or that the tests were left out, and why: there is no host, or its interpreter
+has not got what the host requires.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def main() -> int:
     python = os.environ.get("COMFYUI_PYTHON") or (str(own) if own.exists() else sys.executable)
     if missing := lacks(python, host / "requirements.txt"):
         print(
-            f"ComfyUI host tests: LEFT OUT, {python} lacks {', '.join(missing)}; install {host / 'requirements.txt'} there, or "
-            "name the host's own interpreter by COMFYUI_PYTHON."
+            f"ComfyUI host tests: LEFT OUT, {python} lacks {', '.join(missing)}; install {host / 'requirements.txt'} "
+            "there, or name the host's own interpreter by COMFYUI_PYTHON."
         )
         return 0
     version = (host / "comfyui_version.py").read_text().split('"')[1]

@@ -69,11 +69,13 @@ def test_a_family_without_its_module(node, hidden):
     ("hidden", "lost"),
     [
         ("comfy.samplers", {"SteeringKSampler", "SteeringKSamplerAdvanced", "SteeringOptions",
-                            "ApplyRelationSteering", "CaptureAttention", "AttentionHeatmaps", "ClassifyRelation"}),
+                            "ApplyRelationSteering", "CaptureAttention", "AttentionHeatmaps", "ClassifyRelation",
+                            "CheckSteering"}),
         ("comfy.sample", {"SteeringKSampler", "SteeringKSamplerAdvanced", "CaptureAttention",
-                          "AttentionHeatmaps", "ClassifyRelation"}),
+                          "AttentionHeatmaps", "ClassifyRelation", "CheckSteering"}),
         ("comfy.patcher_extension", {"SteeringKSampler", "SteeringKSamplerAdvanced", "ApplyRelationSteering",
-                                     "SteeringOptions", "CaptureAttention", "AttentionHeatmaps", "ClassifyRelation"}),
+                                     "SteeringOptions", "CaptureAttention", "AttentionHeatmaps", "ClassifyRelation",
+                                     "CheckSteering"}),
     ],
 )  # fmt: skip
 def test_a_module_that_all_steering_needs(node, hidden, lost):
