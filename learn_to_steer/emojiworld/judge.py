@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from scipy import ndimage
 from torch import Tensor, nn
@@ -76,12 +78,24 @@ class EmojiWorldDetector:
         self.judge = load_judge(folder)
 
     def detect(self, pictures: np.ndarray, names: Sequence[Sequence[str]] = ()) -> list[list[Detection]]:
-        """See `evaluation.detectors.Detector`."""
-        return find_objects(self.judge, pictures)
+        """See `evaluation.detectors.Detector`. Pictures of another height are judged at the judge's own, by area."""
+        scale = pictures.shape[1] / IMAGE_SIZE
+        if scale == 1:
+            return find_objects(self.judge, pictures)
+        size = round(pictures.shape[2] / scale), IMAGE_SIZE
+        own = np.stack([np.asarray(Image.fromarray(p).resize(size, Image.Resampling.BOX)) for p in pictures])
+        found = find_objects(self.judge, own)
+        return [[_enlarged(one, scale) for one in of_one] for of_one in found]
 
     def unknown(self, names: Iterable[str]) -> list[str]:
         """Names of no object of EmojiWorld."""
         return [name for name in names if name not in OBJECTS]
+
+
+def _enlarged(found: Detection, scale: float) -> Detection:
+    assert found.box is not None
+    left, top, right, bottom = (edge * scale for edge in found.box)
+    return replace(found, box=(left, top, right, bottom))
 
 
 def _blobs(probability: np.ndarray) -> list[Detection]:
