@@ -40,10 +40,12 @@ def inside(box: Box, width: float, height: float) -> bool:
 
 
 def area(box: Box) -> float:
+    """In square pixels."""
     return box[2] * box[3]
 
 
 def centre(box: Box) -> tuple[float, float]:
+    """x and y in pixels."""
     return box[0] + box[2] / 2, box[1] + box[3] / 2
 
 

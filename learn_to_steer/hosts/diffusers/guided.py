@@ -62,7 +62,7 @@ class Guided:
         run: Run,
         plan: GuidancePlan,
         triplets: Sequence[Sequence[RelationTriplet]],
-        family: str | None,
+        family: str,
         objective: Objective | None,
         boxes: Sequence[Any] | None,
         layouts: Sequence[Layout | None] | None,
@@ -88,7 +88,6 @@ class Guided:
         if why:
             made.notes = [why]
             return made
-        family = family or run.family
         if made.objective is not None and (learned := learned_part(made.objective)) is not None:
             check_classifier(learned.classifier, run.layers, family)
         places, kind = run.guided_places()
