@@ -15,6 +15,15 @@ from ..learn_to_steer.steering import SteeringPlan
 from .compat import aliases
 from .types import ADVANCED, CATEGORY, CLASSIFIER, LAYOUT, MODELS, OPTIONS, RELATIONS, TRACE
 
+GOALS = (
+    "relation",
+    "relation, separation",
+    "relation, presence",
+    "relation, presence, separation",
+    "relation, implied, presence, separation, single",
+)
+"""Goals that the node offers, as `objectives.GOALS` names them."""
+
 
 class SteeringOptions(io.ComfyNode):
     """Widgets -> plan."""
@@ -42,6 +51,7 @@ class SteeringOptions(io.ComfyNode):
                 io.Combo.Input("combine", options=["sum", "round_robin"], default="sum", tooltip="Custom, for several relations: all together, or one after the other.", **ADVANCED),
                 io.String.Input("layers", default="", optional=True, tooltip='Custom: names of attention layers to read, such as "mid.0, up.1.0", separated by commas; empty: the classifier\'s own. Only for classifiers that take any layers.', **ADVANCED),
                 io.Combo.Input("method", options=list(METHODS), default="gradient", optional=True, tooltip='"gradient": moves of the latent, after the plan above. "attention": no gradient and no further pass: the places of the objects are solved from the relations and written into the model\'s attention in the first steps; works for quantised and compiled models, and without a classifier. "both": attention first, few moves where a relation still does not hold.'),
+                io.Combo.Input("goals", options=list(GOALS), default="relation", optional=True, tooltip='What the moves are for, with every plan. "separation": the named objects do not lie on each other, which keeps objects from fusing where a prompt states several relations. "presence": each named object has a place of its own. "implied": A above B and B above C, so A above C. "single": no object twice. The last three also steer a prompt without a relation, such as "a cat and a dog".', **ADVANCED),
             ],
             outputs=[OPTIONS.Output("options", display_name="options", tooltip="For Apply Relation Steering and the steering samplers.")],
         )  # fmt: skip
@@ -54,6 +64,7 @@ class SteeringOptions(io.ComfyNode):
         layers: str = "",
         budget: int = 0,
         method: Any = "gradient",
+        goals: str = "relation",
         **custom: Any,
     ) -> io.NodeOutput:
         if plan == "custom":
@@ -64,7 +75,8 @@ class SteeringOptions(io.ComfyNode):
         else:
             chosen = SteeringPlan.preset(plan, strength=strength)
         guidance = GuidancePlan() if method == "gradient" else GuidancePlan.preset(method)
-        return io.NodeOutput(Choice(chosen, method, guidance))
+        wanted: Any = tuple(goals.split(", "))
+        return io.NodeOutput(Choice(chosen, method, guidance, wanted))
 
 
 class ApplyRelationSteering(io.ComfyNode):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ...errors import SteeringError
 from ...guidance import GuidancePlan, Method
-from ...objectives import CentroidObjective, Objective
+from ...objectives import CentroidObjective, Goal, Objective, with_goals
 from ...steering import SteeringPlan
 from .guide.layout import RelationLayout
 from .log import SteeringLog
@@ -16,11 +16,13 @@ from .run import Steering
 
 @dataclass(frozen=True)
 class Choice:
-    """plan: of the moves; its strength counts with every method. method, guidance: see `Steering`."""
+    """plan: of the moves; its strength counts with every method. method, guidance: see `Steering`. goals: what the moves
+    are for, of `objectives.GOALS`."""
 
     plan: SteeringPlan = field(default_factory=lambda: SteeringPlan.preset("fast"))
     method: Method = "gradient"
     guidance: GuidancePlan = field(default_factory=GuidancePlan)
+    goals: tuple[Goal, ...] = ("relation",)
 
 
 def steering_of(
@@ -40,9 +42,10 @@ def steering_of(
             f'Expected a classifier for the method "{choice.method}", got none; connect Load Relation Classifier, or '
             'choose the method "attention" in Steering Options, which needs none.'
         )
+    objective = objective or CentroidObjective()
     return Steering(
         relations,
-        objective or CentroidObjective(),
+        objective if choice.goals == ("relation",) else with_goals(objective, choice.goals),
         choice.plan,
         log,
         method=choice.method,

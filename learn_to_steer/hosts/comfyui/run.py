@@ -82,7 +82,11 @@ def targets_of(relations: PromptRelations, objective: Objective, batch: int) -> 
     """Targets and token weights for a batch of images of one prompt; relations the objective does not know are left
     out."""
     one = batch_targets(
-        [list(relations.triplets)], objective, lambda image, span: relations.tokens_of(span), relations.length
+        [list(relations.triplets)],
+        objective,
+        lambda image, span: relations.tokens_of(span),
+        relations.length,
+        [relations.objects],
     )
     weights = one.weights.repeat(batch, 1, 1)
     return BatchTargets(

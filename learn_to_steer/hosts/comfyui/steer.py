@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ...classifiers import check_classifier
 from ...errors import SteeringError
-from ...objectives import Objective, learned_part
+from ...objectives import CombinedObjective, Objective, goals_of, learned_part
 from ...steering import SteeringPlan
 from ..targets import knows
 from .execution import record_of
@@ -92,12 +92,17 @@ def _guides(steering: Steering) -> bool:
     return guidance_of(steering.relations, 1, 1.0, steering.layout).any
 
 
+def _wishes(steering: Steering) -> bool:
+    """Whether the goals ask for anything without a relation."""
+    return bool(set(goals_of(steering.objective)) - {"relation", "implied"} and steering.relations.objects)
+
+
 def left_out(steering: Steering) -> list[str]:
     """What this steering does not steer whatever the run, a sentence each."""
     relations, objective, plan = steering.relations, steering.objective, steering.plan
     said = [f'"{words}": {reason}' for words, reason in relations.left_out]
     said += [relations.note] if relations.note else []
-    if not relations.triplets:
+    if not relations.triplets and not _wishes(steering):
         doubtful = [
             f'"{t.subject} {t.relation} {t.object}" is doubtful: {t.doubt}.' for t in relations.doubtful
         ]
@@ -137,7 +142,9 @@ def chain_of(model: Any) -> Chain:
 def _with(steerings: tuple[Steering, ...], more: Steering) -> tuple[Steering, ...]:
     """The steerings and one more, joined to one of the same prompt, classifier and plan."""
     for at, one in enumerate(steerings):
-        same = one.objective is more.objective and one.plan == more.plan and one.rows is more.rows is None
+        same = (
+            _alike(one.objective, more.objective) and one.plan == more.plan and one.rows is more.rows is None
+        )
         same = same and (one.method, one.guidance, one.layout) == (more.method, more.guidance, more.layout)
         if (
             same
@@ -146,6 +153,13 @@ def _with(steerings: tuple[Steering, ...], more: Steering) -> tuple[Steering, ..
         ):
             return (*steerings[:at], replace(one, relations=relations), *steerings[at + 1 :])
     return (*steerings, more)
+
+
+def _alike(one: Objective, more: Objective) -> bool:
+    """Whether two steerings want the same: one classifier, and the same goals."""
+    if isinstance(one, CombinedObjective) and isinstance(more, CombinedObjective):
+        return one.relation is more.relation and one.goals == more.goals
+    return one is more
 
 
 def _carrying(model: Any, chain: Chain) -> Any:

@@ -37,7 +37,9 @@ def joined(one: PromptRelations, more: PromptRelations) -> PromptRelations | Non
         return None
     triplets = tuple(dict.fromkeys((*one.triplets, *more.triplets)))
     positions = tuple(sorted({**dict(one.positions), **dict(more.positions)}.items()))
-    return replace(one, triplets=triplets, positions=positions)
+    things = {thing.noun: thing for thing in (*more.objects, *one.objects)}
+    objects = tuple(things[noun] for noun in sorted(things))
+    return replace(one, triplets=triplets, positions=positions, objects=objects)
 
 
 def places(relations: PromptRelations, states: Any) -> tuple[int, ...]:

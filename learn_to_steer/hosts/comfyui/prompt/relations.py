@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ....errors import SteeringError
-from ....language import RelationTriplet, Understanding, strip_weighting, understandings, written_triplet
+from ....language import (
+    NamedObject,
+    RelationTriplet,
+    Understanding,
+    strip_weighting,
+    understandings,
+    written_triplet,
+)
 from .words import Part, context_parts, prompt_positions, word_positions
 
 MARK = "learn_to_steer"
@@ -27,7 +34,8 @@ class PromptRelations:
     each with the reason. doubtful: relations that the prompt may state, not steered, their `doubt` says why. note: a
     sentence about the language of the prompt, or relations beyond the first MAX_RELATIONS; "" for none. states: digests of
     the text states it was encoded to, token by token, for each entry of its conditioning (`owner.py`); none: no
-    conditioning is known to be its own. own: positions of all tokens of the prompt, without padding.
+    conditioning is known to be its own. own: positions of all tokens of the prompt, without padding. objects: the things
+    that the prompt certainly names, those of its relations among them, as far as they are among the tokens.
     """
 
     text: str
@@ -40,6 +48,7 @@ class PromptRelations:
     note: str = ""
     states: tuple[tuple[bytes, ...], ...] = ()
     own: tuple[int, ...] = ()
+    objects: tuple[NamedObject, ...] = ()
 
     def tokens_of(self, span: tuple[int, int]) -> list[int]:
         """Token positions of the noun at this character span. Raises KeyError for a span of no noun."""
@@ -74,12 +83,28 @@ def read_prompt(clip: Any, text: str, manual: str = "") -> PromptRelations:
         else:
             positions |= found
             kept.append(triplet)
+    objects: list[NamedObject] = []
+    for one in understanding.objects:
+        try:
+            positions.setdefault(one.noun, _positions(clip, parts, text, plain, one.noun))
+        except SteeringError:
+            continue  # it can be drawn, not read
+        objects.append(one)
     located = tuple(sorted(positions.items()))
     length = sum(len(part.ids) for part in parts)
     mark = hashlib.sha256(repr((text, located)).encode()).hexdigest()[:16]
     doubtful, note = understanding.doubtful, understanding.note
     return PromptRelations(
-        text, tuple(kept), located, length, mark, tuple(left_out), doubtful, note, own=prompt_positions(parts)
+        text,
+        tuple(kept),
+        located,
+        length,
+        mark,
+        tuple(left_out),
+        doubtful,
+        note,
+        own=prompt_positions(parts),
+        objects=tuple(objects),
     )
 
 
