@@ -62,7 +62,7 @@ class RecordRelations(io.ComfyNode):
                 io.Int.Input("width", default=512, min=16, max=16384, step=8, tooltip="Width of the pictures, in pixels: what the model draws best."),
                 io.Int.Input("height", default=512, min=16, max=16384, step=8, tooltip="Height of the pictures, in pixels."),
                 io.Int.Input("steps", default=20, min=2, max=1000, tooltip="Steps of the schedule, about as many as you draw with. Each picture is inverted through all of them, under its right words and under wrong ones."),
-                io.Int.Input("seed", default=0, min=0, max=0x7FFFFFFF, tooltip="The random seed of pictures, words and noise."),
+                io.Int.Input("random_seed", default=0, min=0, max=0x7FFFFFFF, tooltip="Of pictures, words and noise. It stays the same from run to run, or nothing could be resumed."),
                 io.Combo.Input("source", options=[SCENES, *LISTS], default=SCENES, tooltip='"scenes": two cut-outs on a background, nothing to download. "coco", "gqa", "image-cot": these data sets. "folder": your own pictures with a .csv or .jsonl.'),
                 io.String.Input("data", default="", optional=True, tooltip="Where the source is, from the input folder or as a full path. scenes: a folder of cut-outs (.png with transparency, named after what they show), empty: the emoji that ship. Else the list or its folder."),
                 io.Combo.Input("way", options=list(WAYS), default="euler", optional=True, tooltip='From a picture to the noise levels. "euler": one pass a step. "fixed-point": the published five. "rf": RF-Inversion, for flow models. "noising": no inversion, a fifth of the passes; such a classifier may follow words more.', **ADVANCED),
@@ -90,7 +90,7 @@ class RecordRelations(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: Any, clip: Any, vae: Any, folder: str, samples: int, width: int, height: int, steps: int, seed: int,
+        cls, model: Any, clip: Any, vae: Any, folder: str, samples: int, width: int, height: int, steps: int, random_seed: int,
         source: str, data: str = "", way: Any = "euler", layers: str = "pilot", batch: int = 8,
         scheduler: str = "simple", map_size: int = 8, check: bool = False, pictures: str = "",
     ) -> io.NodeOutput:  # fmt: skip
@@ -98,11 +98,11 @@ class RecordRelations(io.ComfyNode):
         telling = Telling()
         with torch.inference_mode(False), torch.enable_grad():  # the pilot fits small classifiers
             recorder = GraphRecorder(model, clip, vae, steps, height, width, scheduler)
-            parts = _parts(source, _given(data), _given(pictures), seed, recorder.family)
+            parts = _parts(source, _given(data), _given(pictures), random_seed, recorder.family)
             for line in parts.damage.lines():
                 telling.say(line)
             records = record(
-                place, (recorder, parts.sources), samples, seed, How(way, check=check), layers=_layers(layers, recorder),
+                place, (recorder, parts.sources), samples, random_seed, How(way, check=check), layers=_layers(layers, recorder),
                 map_size=map_size, batch=batch, shard=batch, pilot=PILOT if layers.strip() == "pilot" else 0,
                 say=telling.say, watch=lambda made: telling.step(made.done, made.total, made.picture),
                 on_try=telling.step,

@@ -40,7 +40,7 @@ class TrainRelationClassifier(io.ComfyNode):
                 RECORDS.Input("records", tooltip="From Record Relations."),
                 io.Combo.Input("architecture", options=list(KINDS), default="symmetric", tooltip='"symmetric": ours, with a learnt mix of channels. "mean": ours on the plain mean of all maps. "published": that of the paper.'),
                 io.Int.Input("epochs", default=60, min=2, max=100_000, tooltip="At most so many; it ends earlier where validation gets no better."),
-                io.Int.Input("seed", default=0, min=0, max=0x7FFFFFFF, tooltip="The random seed of first weights and of the order of records."),
+                io.Int.Input("random_seed", default=0, min=0, max=0x7FFFFFFF, tooltip="Of first weights and of the order of records."),
                 io.Float.Input("learning_rate", default=0.0, min=0.0, max=1.0, step=0.0001, round=0.000001, optional=True, tooltip="0: 0.001, for the published architecture 0.0001.", **ADVANCED),
                 io.Int.Input("patience", default=10, min=1, max=100_000, optional=True, tooltip="It ends after so many epochs without progress.", **ADVANCED),
             ],
@@ -58,7 +58,7 @@ class TrainRelationClassifier(io.ComfyNode):
         records: Any,
         architecture: str,
         epochs: int,
-        seed: int,
+        random_seed: int,
         learning_rate: float = 0.0,
         patience: int = 10,
     ) -> io.NodeOutput:
@@ -68,7 +68,7 @@ class TrainRelationClassifier(io.ComfyNode):
         )
         with torch.inference_mode(False), torch.enable_grad():
             trained = train_from_shards(
-                records, kind, seed=seed, device=str(comfy.model_management.get_torch_device()), options=options,
+                records, kind, seed=random_seed, device=str(comfy.model_management.get_torch_device()), options=options,
                 on_epoch=lambda epoch, most, *losses: telling.step(epoch, most),
                 on_batch=comfy.model_management.throw_exception_if_processing_interrupted,
             )  # fmt: skip
