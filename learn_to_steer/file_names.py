@@ -20,7 +20,7 @@ def checked_name(text: str) -> str:
     if not name or not plain or len(name) > LONGEST or name.startswith(".") or name.endswith("."):
         raise SteeringError(
             f"Expected a name of letters, digits, spaces, - and _ (at most {LONGEST} characters, dots inside only), got "
-            f'"{text[:100]}"; choose another one.'
+            f'"{name[:100]}"; choose another one.'
         )
     if name.split(".")[0].strip().lower() in _DEVICES:
         raise SteeringError(f'Expected a name that Windows takes as well, got "{name}"; choose another one.')

@@ -81,7 +81,7 @@ def test_interrupted_it_goes_on_and_the_records_are_the_same(node, world, place,
     before = stock(world, steps=2)
     asking = module("learn_to_steer.hosts.comfyui.recorder")
     ask = asking.ask
-    for stop in (20, 50, 60):
+    for stop in (20, 50, 40):
         calls = iter(range(1, 1000))
 
         def counted(*given, stop=stop, calls=calls):
