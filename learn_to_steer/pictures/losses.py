@@ -28,9 +28,9 @@ def loss_plot(title: str, losses: Sequence[tuple[float, float]], best: int) -> I
     plot.frame()
     for i, name in enumerate(("training", "validation")):
         plot.line(list(epochs), [pair[i] for pair in losses], SERIES[i], dots=len(losses) < 40)
-        x = left + 110 * i
-        sheet.dot(x + 5, top - 14, 4, SERIES[i])
-        sheet.text(x + 14, top - 21, name, 13, INK)
+        place = left + 110 * i
+        sheet.dot(place + 5, top - 14, 4, SERIES[i])
+        sheet.text(place + 14, top - 21, name, 13, INK)
     if 0 < best <= len(losses):
         x = plot.at(best, 0)[0]
         for k in range(_HEIGHT // 9):
