@@ -140,23 +140,26 @@ def test_every_architecture_is_fitted(node, records, architecture):
     assert type(classifier.classifier).__name__ == kind
 
 
-def test_the_hosts_own_graph_of_losses_takes_the_loss_map(node, records):
+def test_the_hosts_own_graph_of_losses_takes_the_loss_map(node, records, place, monkeypatch):
     import comfy_extras.nodes_train as host
+    import folder_paths
+
+    (place / "temp").mkdir()
+    monkeypatch.setattr(folder_paths, "get_temp_directory", lambda: str(place / "temp"))
 
     _, _, losses, _ = node(
         "TrainRelationClassifier", records=records, architecture="mean", epochs=3, random_seed=0
     )
     shown = host.LossGraphNode
     if hasattr(shown, "GET_SCHEMA"):
-        import folder_paths
-
-        Path(folder_paths.get_temp_directory()).mkdir(parents=True, exist_ok=True)
         kind = next(i.io_type for i in shown.GET_SCHEMA().inputs if i.id == "loss")
-        shown.hidden = type("Hidden", (), {"prompt": None, "extra_pnginfo": None})
+        hidden = type("Hidden", (), {"prompt": None, "extra_pnginfo": None})
+        monkeypatch.setattr(shown, "hidden", hidden, raising=False)
         assert shown.execute(losses, "loss_graph") is not None
     else:
         kind = shown.INPUT_TYPES()["required"]["loss"][0]
         assert shown().plot_loss(losses, "loss_graph", prompt=None, extra_pnginfo=None)
+    assert len(list((place / "temp").rglob("*.png"))) == 1
     assert node.classes["TrainRelationClassifier"].GET_SCHEMA().outputs[2].io_type == kind == "LOSS_MAP"
 
 
