@@ -20,6 +20,8 @@ TOPICS = (
     "boxes",
     "report",
     "check",
+    "recording",
+    "training",
     "emojiworld",
 )
 

@@ -5,14 +5,23 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ..learn_to_steer.classifiers import UNIVERSAL, load_classifier, shipped_classifier, shipped_folder
+from ..learn_to_steer.classifiers import (
+    UNIVERSAL,
+    load_classifier,
+    save_numbered,
+    shipped_classifier,
+    shipped_folder,
+    write_card,
+)
 from ..learn_to_steer.errors import SteeringError
-from ..learn_to_steer.objectives import CentroidObjective, LearnedObjective
+from ..learn_to_steer.file_names import checked_name
+from ..learn_to_steer.objectives import CentroidObjective, LearnedObjective, learned_part
 from .compat import aliases
 from .types import CATEGORY, CLASSIFIER
 
@@ -68,6 +77,40 @@ def path_of(name: str) -> Path:
             "that folder and reload the page."
         )
     return path
+
+
+def keep_classifier(objective: Any, name: str, overwrite: bool) -> tuple[str, str]:
+    """Write a classifier and its card into the models folder; the file's name in the loader's list, and what was done in a
+    sentence. See `save_numbered`.
+
+    Raises SteeringError for a rule without a classifier, for a name that is no file's or a shipped one's, and where the
+    disk says no.
+    """
+    learned = learned_part(objective)
+    if learned is None:
+        raise SteeringError(
+            "Expected a trained classifier, got the rule that needs none; connect Train Relation Classifier."
+        )
+    register_folders()
+    folder, stem = Path(folder_paths.models_dir) / FOLDER, checked_name(name.removesuffix(".safetensors"))
+    if any(file.stem.lower() == stem.lower() for file in shipped_folder().glob("*.safetensors")):
+        raise SteeringError(
+            f'Expected a name of your own, got "{stem}", which ships with this pack; choose another one.'
+        )
+    there = (folder / f"{stem}.safetensors").exists()
+    try:
+        file = save_numbered(learned.classifier, folder, stem, overwrite)
+        write_card(learned.classifier, file)
+    except OSError as error:
+        raise SteeringError(
+            f"Expected a folder that can be written, got {folder} ({error.strerror or error}); make room or change its rights."
+        ) from error
+    taken = f'Another "{stem}.safetensors" was there already. ' if file.stem != stem else ""
+    how = "replaced" if there and file.stem == stem else "written"
+    text = (
+        f'"{file.name}" is {how} in models/{FOLDER}. Load Relation Classifier lists it: press R in the page.'
+    )
+    return file.name, taken + text
 
 
 class LoadRelationClassifier(io.ComfyNode):

@@ -7,7 +7,8 @@ from comfy_api.latest import io
 from .compat import ADVANCED, SPEAKS
 
 __all__ = [
-    "ADVANCED", "ATTENTION", "CATEGORY", "CLASSIFIER", "MODELS", "OPTIONS", "RELATIONS", "SPEAKS", "TRACE",
+    "ADVANCED", "ATTENTION", "CATEGORY", "CLASSIFIER", "LAYOUT", "LOSSES", "MODELS", "OPTIONS", "RECORDS", "RELATIONS",
+    "SPEAKS", "TRACE",
 ]  # fmt: skip
 
 CATEGORY = "Learn-to-Steer"
@@ -35,3 +36,9 @@ TRACE = io.Custom("LTS_TRACE")
 
 ATTENTION = io.Custom("LTS_ATTENTION")
 """`hosts.comfyui.capture.CapturedAttention`."""
+
+RECORDS = io.Custom("LTS_RECORDS")
+"""`dataset.Work`: the folder of a recording, and nothing that is open."""
+
+LOSSES = io.Custom("LOSS_MAP")
+"""The host's own: {"loss": [a number a step]}."""

@@ -13,6 +13,9 @@ const SPEAKING = {
   LearnToSteer_SteerOnlyIfNeeded: ["what was found", "what the detector found stands here after a run"],
   LearnToSteer_CheckSteering: ["verdict", "the verdict stands here after a run"],
   LearnToSteer_RelationLayout: ["places", "where each object belongs stands here after a run"],
+  LearnToSteer_RecordRelations: ["what was recorded", "what was recorded stands here after a run"],
+  LearnToSteer_TrainRelationClassifier: ["how well it reads", "how well it reads stands here after a run"],
+  LearnToSteer_SaveRelationClassifier: ["where it is", "where it is stands here after a run"],
   LearnToSteer_SteeringReport: ["what steering did", "what steering did stands here after a run"],
 };
 const NAME = "said";

@@ -2,7 +2,7 @@
 
 from .authors import official_sigmas
 from .card import ANY_FAMILY, ClassifierCard
-from .files import convert, load_classifier, save_classifier
+from .files import convert, load_classifier, save_classifier, save_numbered
 from .model_card import write_card
 from .official import OfficialConfig, RelationClassifier
 from .reader import RelationReader, check_classifier
@@ -26,6 +26,7 @@ __all__ = [
     "load_classifier",
     "official_sigmas",
     "save_classifier",
+    "save_numbered",
     "shipped_classifier",
     "shipped_folder",
     "write_card",

@@ -8,9 +8,11 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
@@ -80,6 +82,32 @@ def save_classifier(module: RelationReader, path: str | os.PathLike[str]) -> Non
     data = to_bytes(tensors, metadata={"format": "pt", FORMAT: json.dumps(description)})
     with atomic(path) as temporary:
         temporary.write_bytes(data)
+
+
+def save_numbered(module: RelationReader, folder: Path, stem: str, overwrite: bool = False) -> Path:
+    """Write a classifier as FOLDER/STEM.safetensors and return its path. Where another file has the name and is not to be
+    overwritten, the new one is STEM-2, STEM-3 and so on; the same classifier again is no other.
+
+    Raises as `save_classifier`.
+    """
+    for name in chain((stem,), (f"{stem}-{number}" for number in count(2))):
+        path = folder / f"{name}.safetensors"
+        if overwrite or not path.exists() or _holds(path, module):
+            break
+    save_classifier(module, path)
+    return path
+
+
+def _holds(path: Path, module: RelationReader) -> bool:
+    """Whether this file holds the same classifier. Bytes do not tell: metadata is written in any order."""
+    try:
+        there = load_classifier(path)
+    except SteeringError:
+        return False
+    own, tensors = module.state_dict(), there.state_dict()
+    if type(there) is not type(module) or there.card != module.card or own.keys() != tensors.keys():
+        return False
+    return all(torch.equal(own[name].detach().cpu(), tensors[name]) for name in own)
 
 
 def convert(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..records import atomic
 from .reader import RelationReader
 
 
@@ -42,7 +43,8 @@ def write_card(classifier: RelationReader, file: Path, licence: str = "Apache-2.
         f"- Licence: {licence}.",
     ]
     page = file.with_suffix(".md")
-    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with atomic(page) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return page
 
 

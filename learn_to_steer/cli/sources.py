@@ -163,13 +163,13 @@ class Asked:
         return {name: [sprite] for name, sprite in sprites().items()}, Damage()
 
     def _made(self, model: Model, cut: tuple[Any, Any] | None) -> Parts:
-        from ..dataset.sources import mixed_parts, own_parts, scene_parts
+        from ..dataset.sources import mixed_parts, own_parts, read_backgrounds, scene_parts
 
         pairs = known_pairs(model.folder) if not self.data and self.names is None else None
         made = []
         if cut is not None:
             cutouts, damage = cut
-            made.append(scene_parts(cutouts, self.seed, self._backgrounds(), damage, pairs))
+            made.append(scene_parts(cutouts, self.seed, read_backgrounds(self.backgrounds), damage, pairs))
         if "own" in self.source:
             detector = detector_of(model.folder, self)
             if detector is None:
@@ -196,18 +196,6 @@ class Asked:
 
         names = [name_of(line) for line in read_prompts(str(self.names))]
         return [name for name in names if name is not None]
-
-    def _backgrounds(self) -> list[Path]:
-        if self.backgrounds is None:
-            return []
-        endings = (".png", ".jpg", ".jpeg", ".webp")
-        there = self.backgrounds.rglob("*") if self.backgrounds.is_dir() else ()
-        found = sorted(path for path in there if path.suffix.lower() in endings)
-        if not found:
-            raise SteeringError(
-                f"Expected a folder of pictures at {self.backgrounds}, found none; check the path."
-            )
-        return found
 
 
 @dataclass(frozen=True)
@@ -258,17 +246,12 @@ def detector_of(folder: ModelFolder, asked: Asked | argparse.Namespace) -> Detec
 
 
 def known_pairs(folder: ModelFolder) -> dict[Pair, Part] | None:
-    """EmojiWorld's own parts of pairs: of its training pairs some end the fit, its validation pairs judge, its test pairs
-    stay unseen. None for other models."""
+    """EmojiWorld's own parts of pairs, see `recorded_pairs`. None for other models."""
     if not folder.is_emojiworld:
         return None
-    from ..dataset.splits import pair_of
-    from ..emojiworld.prompts import object_pairs
+    from ..emojiworld.prompts import recorded_pairs
 
-    parts: dict[Pair, Part] = {pair_of(pair): "test" for pair in object_pairs("validation")}
-    for place, pair in enumerate(object_pairs("train")):
-        parts[pair_of(pair)] = "validation" if place % 6 == 5 else "train"
-    return parts
+    return recorded_pairs()
 
 
 def record(args: argparse.Namespace, say: Callable[[str], None], map_size: int = 8) -> tuple[Work, Model]:

@@ -80,7 +80,7 @@ def _fitted(work: Work, args: argparse.Namespace) -> Trained:
 
     from tqdm import tqdm
 
-    from ..training import FitOptions, as_json, errors_in_words, train_from_shards
+    from ..training import FitOptions, fitted_in_words, train_from_shards
     from ..training.recipe import LEARNING_RATE
     from .models import device_of
 
@@ -94,11 +94,7 @@ def _fitted(work: Work, args: argparse.Namespace) -> Trained:
         trained = train_from_shards(
             work, args.kind, seed=args.seed, device=device_of(args.device), options=options, on_epoch=on_epoch
         )
-    test = trained.test
-    print(
-        f"Fitted in {trained.fit.epochs} epochs. On pairs of names that it has not seen it reads {test.right:.1%} of "
-        f"relations under right words and {test.wrong:.1%} under wrong ones; {errors_in_words(as_json(test)['errors'])}."
-    )
+    print(fitted_in_words(trained))
     return trained
 
 

@@ -86,8 +86,8 @@ def _check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(here).free
     if needed > free:
         raise SteeringError(
-            f"Expected {in_bytes(needed)} of room in {folder}, but {in_bytes(free)} are free; choose another folder with "
-            "--work, fewer samples or fewer layers."
+            f"Expected {in_bytes(needed)} of room in {folder}, but {in_bytes(free)} are free; choose another folder, "
+            "fewer samples or fewer layers."
         )
 
 

@@ -131,8 +131,10 @@ def plan_job(
     layers: tuple[str, ...] | None = None,
     map_size: int = 8,
     batch: int = BATCH,
+    shard: int = MOST_SHARD_SAMPLES,
 ) -> Job:
     """The job of these samples. counts: wished; a source that has fewer gives what it has. layers: names, None = all.
+    shard: most samples of one.
 
     Reads the maps of one sample, which says how large they are. Raises SteeringError for layers the model lacks, for
     sources without a usable sample, and as `record_batch` does.
@@ -158,7 +160,7 @@ def plan_job(
         seed=seed,
         how=how,
         batch=batch,
-        per_shard=max(1, min(MOST_SHARD_SAMPLES, MOST_SHARD_BYTES // each)),
+        per_shard=max(1, min(shard, MOST_SHARD_BYTES // each)),
     )
 
 

@@ -121,7 +121,7 @@ class ShardPart:
         if lacking := [name for name in wanted if name not in there]:
             raise SteeringError(
                 f"Expected all {len(wanted)} shards of the part {part} in {work.folder}, but {lacking[0]} is missing or "
-                "damaged; run learn-to-steer record with the same options again, which makes only what is lacking."
+                "damaged; record again with the same settings, which makes only what is lacking."
             )
         self.shards = [(name, there[name].records) for name in wanted if there[name].records]
 
@@ -141,7 +141,7 @@ class ShardPart:
         if card.map_size > self.job.map_size:
             raise SteeringError(
                 f"Expected maps of at least {card.map_size} x {card.map_size}, got {self.job.map_size} x "
-                f"{self.job.map_size}; record again with --map-size {card.map_size}."
+                f"{self.job.map_size}; record again with maps of that size."
             )
         require_layers(card.layers or (), self.job.layer_names)
         return _Streamed(self, _columns(self.layers, card.layers), card.map_size)

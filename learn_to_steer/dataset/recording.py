@@ -209,7 +209,7 @@ def _recorded(
     finite = torch.stack([m.flatten(1).isfinite().all(1) for m in maps.stack.maps]).all(0)
     if not bool(finite[keep].all()):
         raise SteeringError(
-            "Expected finite attention maps, got some that are not; record with another number format (--dtype fp32)."
+            "Expected finite attention maps, got some that are not; record with float32 weights."
         )
     return Recorded(
         maps.where(keep) if keep.any() else None,

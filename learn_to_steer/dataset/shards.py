@@ -111,7 +111,7 @@ class Work:
                 differ = ", ".join(key for key in wanted if here.get(key) != wanted[key]) or "format"
                 raise SteeringError(
                     f"Expected {self.folder} to hold records of the same job, but they differ in {differ}; choose another "
-                    "folder with --work, or record as before."
+                    "folder, or record as before."
                 )
 
     def job(self) -> Job:
@@ -119,7 +119,7 @@ class Work:
         here = self._job_line()
         if here is None:
             raise SteeringError(
-                f"Expected recorded maps in {self.folder}, found no index that names their job; run learn-to-steer record "
+                f"Expected recorded maps in {self.folder}, found no index that names their job; record them "
                 "first."
             )
         return job_of(here)
@@ -195,8 +195,8 @@ class Work:
             return from_bytes(self.file(name).read_bytes())
         except (OSError, SafetensorError, ValueError) as error:
             raise SteeringError(
-                f"Expected a whole shard at {self.file(name)}, but it cannot be read; run learn-to-steer record with the "
-                "same options again, which makes only this one anew."
+                f"Expected a whole shard at {self.file(name)}, but it cannot be read; record again with the same "
+                "settings, which makes only this one anew."
             ) from error
 
     def notes(self, part: Part) -> Iterator[dict[str, Any]]:
@@ -231,12 +231,12 @@ class Work:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 room = f" of {needed / 2**20:.1f} MB" if needed else ""
                 raise SteeringError(
-                    f"Expected room for the next shard{room} in {self.folder}, but the disk is full; make room and run the "
-                    "same command again: what was recorded is kept, and it goes on from there."
+                    f"Expected room for the next shard{room} in {self.folder}, but the disk is full; make room and start "
+                    "again: what was recorded is kept, and it goes on from there."
                 ) from error
             raise SteeringError(
-                f"Expected a folder that can be written, got {self.folder} ({error.strerror or error}); choose another "
-                "with --work."
+                f"Expected a folder that can be written, got {self.folder} ({error.strerror or error}); choose "
+                "another."
             ) from error
 
 

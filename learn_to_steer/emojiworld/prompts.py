@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..dataset.splits import Pair, tournament_rounds
+from ..dataset.splits import Pair, pair_of, tournament_rounds
 from ..errors import SteeringError
 from ..evaluation.bench import Draw
 from .world import DIRECTIONS, OBJECTS, PHRASES, article
@@ -38,6 +38,15 @@ def object_pairs(part: Part) -> list[Pair]:
         "train": former_test + [unused[i] for i in order[4:]],
     }
     return [pair for one in parts[part] for pair in one]
+
+
+def recorded_pairs() -> dict[Pair, Part]:
+    """The part of each pair when a classifier is trained for a model of EmojiWorld: of the training pairs some end the fit,
+    the validation pairs judge, the test pairs stay unseen."""
+    parts: dict[Pair, Part] = {pair_of(pair): "test" for pair in object_pairs("validation")}
+    for place, pair in enumerate(object_pairs("train")):
+        parts[pair_of(pair)] = "validation" if place % 6 == 5 else "train"
+    return parts
 
 
 def one_relation(part: Part, count: int, seed: int = 0) -> list[Draw]:

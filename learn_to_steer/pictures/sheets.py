@@ -52,3 +52,13 @@ def comparison_sheet(
                 place = x + edge / 2 + 20 * (k - (len(seen) - 1) / 2)
                 sheet.mark(place - 7, y + shown.height + 5, holds, 14, GOOD if holds else BAD)
     return sheet.image()
+
+
+def stacked_sheets(sheets: Sequence[Image.Image]) -> Image.Image:
+    """Sheets one below the other, on white."""
+    whole = Image.new("RGB", (max(s.width for s in sheets), sum(s.height for s in sheets)), "white")
+    top = 0
+    for one in sheets:
+        whole.paste(one, (0, top))
+        top += one.height
+    return whole

@@ -3,7 +3,17 @@
 from .fit import EpochDone, FitOptions, FitReport, fit
 from .leakage import LeakageReport, accuracy, as_json, errors_in_words, leakage, readings
 from .pilot import Choice, choose_layers
-from .recipe import KINDS, Kind, Trained, add_to_card, build, card_of, train, train_from_shards
+from .recipe import (
+    KINDS,
+    Kind,
+    Trained,
+    add_to_card,
+    build,
+    card_of,
+    fitted_in_words,
+    train,
+    train_from_shards,
+)
 from .steering_check import Steered, in_words, steering_check
 
 __all__ = [
@@ -24,6 +34,7 @@ __all__ = [
     "choose_layers",
     "errors_in_words",
     "fit",
+    "fitted_in_words",
     "in_words",
     "leakage",
     "readings",

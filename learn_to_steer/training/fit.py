@@ -55,11 +55,13 @@ def fit(
     options: FitOptions | None = None,
     progress: bool = True,
     on_epoch: EpochDone | None = None,
+    on_batch: Callable[[], None] | None = None,
 ) -> FitReport:
     """Train in place, on the classifier's device; the weights of the epoch with the lowest validation loss stay, in
     evaluation mode.
 
-    Of shards only some are in memory at a time. Raises SteeringError where a part has no record.
+    on_batch: called before each batch; what it raises ends the fit. Of shards only some are in memory at a time.
+    Raises SteeringError where a part has no record.
     """
     options = options or FitOptions()
     train, validation = map_data(train), map_data(validation)
@@ -80,6 +82,8 @@ def fit(
         classifier.train()
         total = count = 0.0
         for batch in inputs.batches(options.batch, options.seed * 1_000_003 + epoch):
+            if on_batch is not None:
+                on_batch()
             optimizer.zero_grad(set_to_none=True)
             logits = classifier(batch.maps.to(device), batch.timestep.to(device))
             loss = F.cross_entropy(logits, columns[batch.holds].to(device))

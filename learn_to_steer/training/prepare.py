@@ -9,6 +9,7 @@ from pathlib import Path
 from ..classifiers import ClassifierCard
 from ..dataset import How, Job, ShardPart, Work, plan_job, record_shards
 from ..dataset.estimate import estimate
+from ..dataset.job import BATCH, MOST_SHARD_SAMPLES
 from ..dataset.splits import Part
 from ..dataset.workers import Loaded, Watch
 from ..errors import SteeringError
@@ -41,17 +42,21 @@ def record(
     *,
     layers: tuple[str, ...] | None = None,
     map_size: int = 8,
-    batch: int = 16,
+    batch: int = BATCH,
+    shard: int = MOST_SHARD_SAMPLES,
     pilot: int = PILOT,
     say: Say = lambda sentence: None,
     watch: Watch | None = None,
     run: Recorder | None = None,
+    on_try: Callable[[int, int], None] | None = None,
 ) -> Work:
     """Record `samples` to train on, and a sixth more each to validate and to judge by, into this folder.
 
     loaded: the model as a `hosts.protocol.MapRecorder`, and the sources of the three parts. layers: names; None =
-    those that a pilot of `pilot` samples chooses, all where pilot is 0. run: who makes the shards, None = this process.
-    watch: see `dataset.workers.Watch`. What it raises ends the recording; called again with the same arguments, it goes on.
+    those that a pilot of `pilot` samples chooses, all where pilot is 0. shard: most samples of one, which is what an
+    interruption costs. run: who makes the shards, None = this process.
+    watch: see `dataset.workers.Watch`; on_try: see `choose_layers`. What they raise ends the recording; called again with
+    the same arguments, it goes on.
 
     Raises SteeringError as `plan_job`, `estimate` and `record_shards` do.
     """
@@ -60,9 +65,9 @@ def record(
     run = run or (lambda place, job: record_shards(place, job, loaded, watch))
     if layers is None and pilot and len(recorder.layers) > 1:
         counts: dict[Part, int] = {"train": pilot, "validation": max(2, pilot // 2), "test": 0}
-        trial = plan_job(recorder, sources, counts, seed, how, None, map_size, batch)
-        layers = _pilot(folder / "pilot", loaded, trial, say, run).layers
-    job = plan_job(recorder, sources, shares(samples), seed, how, layers, map_size, batch)
+        trial = plan_job(recorder, sources, counts, seed, how, None, map_size, batch, shard)
+        layers = _pilot(folder / "pilot", loaded, trial, say, run, on_try).layers
+    job = plan_job(recorder, sources, shares(samples), seed, how, layers, map_size, batch, shard)
     for part, wished in shares(samples).items():
         if job.counts[part] < wished:
             say(
@@ -77,7 +82,9 @@ def record(
     return work
 
 
-def _pilot(folder: Path, loaded: Loaded, job: Job, say: Say, run: Recorder) -> Choice:
+def _pilot(
+    folder: Path, loaded: Loaded, job: Job, say: Say, run: Recorder, on_try: Callable[[int, int], None] | None
+) -> Choice:
     cost = estimate(loaded, job, folder)
     if cost.samples:
         say(f"A pilot chooses layers: {cost}.")
@@ -93,7 +100,7 @@ def _pilot(folder: Path, loaded: Loaded, job: Job, say: Say, run: Recorder) -> C
                 "by; check the source, or name layers."
             )
         card: ClassifierCard = card_of(job, "mean")
-        choice = choose_layers(train, held_out, card, job.counts["validation"], job.seed)
+        choice = choose_layers(train, held_out, card, job.counts["validation"], job.seed, on_try)
         with atomic(cached) as temporary:
             tried = [vars(one) for one in choice.tried]
             temporary.write_text(json.dumps({"job": wanted, "layers": choice.layers, "tried": tried}))

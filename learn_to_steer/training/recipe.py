@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from ..classifiers import (
 from ..dataset import Job, RecordedMaps, ShardPart, Work, map_data, trained_sigmas, trained_steps
 from ..hosts.protocol import MapRecorder
 from .fit import EpochDone, FitOptions, FitReport, fit
-from .leakage import LeakageReport, as_json, leakage
+from .leakage import LeakageReport, as_json, errors_in_words, leakage
 from .pilot import of_layers
 
 Kind = Literal["symmetric", "mean", "official"]
@@ -121,6 +121,7 @@ def train_from_shards(
     device: str = "cpu",
     options: FitOptions | None = None,
     on_epoch: EpochDone | None = None,
+    on_batch: Callable[[], None] | None = None,
 ) -> Trained:
     """Fit a classifier to a recording, batches out of its shards, and judge it on its unseen pairs; its card says all about
     it. layers: names, None = all that were recorded. options: None = those of its kind.
@@ -133,7 +134,7 @@ def train_from_shards(
     kept, held_out = ShardPart(work, "train", not wrong_words), ShardPart(work, "validation", not wrong_words)
     torch.manual_seed(seed)
     classifier = classifier_of(kind, card).to(device)
-    report = fit(classifier, kept, held_out, options, progress=False, on_epoch=on_epoch)
+    report = fit(classifier, kept, held_out, options, progress=False, on_epoch=on_epoch, on_batch=on_batch)
     trained = Trained(classifier, report, leakage(classifier, ShardPart(work, "test")))
     classifier.cpu()
     describe(trained, kind, work, wrong_words, options)
@@ -168,6 +169,15 @@ def describe(trained: Trained, kind: Kind, work: Work, wrong_words: bool, option
         },
     }
     add_to_card(trained.classifier, about)
+
+
+def fitted_in_words(trained: Trained) -> str:
+    """How a fit went, in two sentences."""
+    test = trained.test
+    return (
+        f"Fitted in {trained.fit.epochs} epochs. On pairs of names that it has not seen it reads {test.right:.1%} of "
+        f"relations under right words and {test.wrong:.1%} under wrong ones; {errors_in_words(as_json(test)['errors'])}."
+    )
 
 
 def add_to_card(classifier: RelationReader, facts: Mapping[str, Any]) -> None:

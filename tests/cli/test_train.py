@@ -127,7 +127,7 @@ def test_what_cannot_be_trained_is_said_in_one_sentence(cli, recorded, tmp_path)
     out = tmp_path / "x.safetensors"
     assert "ends in .safetensors" in cli("train", "--work", recorded, "--out", tmp_path / "x.pth").err
     assert "neither --work nor --source" in cli("train", "--out", out).err
-    assert "run learn-to-steer record first" in cli("train", "--work", tmp_path / "none", "--out", out).err
+    assert "record them first" in cli("train", "--work", tmp_path / "none", "--out", out).err
     damaged = tmp_path / "damaged"
     shutil.copytree(recorded, damaged)
     file = next((damaged / "shards").glob("train*"))

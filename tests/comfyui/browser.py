@@ -46,7 +46,7 @@ SPEAKING = tuple(
     f"LearnToSteer_{name}"
     for name in (
         "RelationPrompt", "RelationsFromBoxes", "ClassifyRelation", "JudgeByBoxes", "CheckSteering", "RelationLayout",
-        "SteeringReport",
+        "SteeringReport", "RecordRelations", "TrainRelationClassifier", "SaveRelationClassifier",
     )
 )  # fmt: skip
 PICTURES = "() => window.app.graph._nodes.filter(n => n.imgs?.length).map(n => n.type)"

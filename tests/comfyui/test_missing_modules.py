@@ -70,12 +70,12 @@ def test_a_family_without_its_module(node, hidden):
     [
         ("comfy.samplers", {"SteeringKSampler", "SteeringKSamplerAdvanced", "SteeringOptions",
                             "ApplyRelationSteering", "CaptureAttention", "AttentionHeatmaps", "ClassifyRelation",
-                            "CheckSteering"}),
+                            "CheckSteering", "RecordRelations"}),
         ("comfy.sample", {"SteeringKSampler", "SteeringKSamplerAdvanced", "CaptureAttention",
                           "AttentionHeatmaps", "ClassifyRelation", "CheckSteering"}),
         ("comfy.patcher_extension", {"SteeringKSampler", "SteeringKSamplerAdvanced", "ApplyRelationSteering",
                                      "SteeringOptions", "CaptureAttention", "AttentionHeatmaps", "ClassifyRelation",
-                                     "CheckSteering"}),
+                                     "CheckSteering", "RecordRelations"}),
     ],
 )  # fmt: skip
 def test_a_module_that_all_steering_needs(node, hidden, lost):

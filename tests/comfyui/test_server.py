@@ -135,7 +135,7 @@ def server(tmp_path_factory):
 def test_the_nodes_are_there(server):
     nodes = server.json("/object_info")
     ours = {name for name, info in nodes.items() if info["category"].startswith("Learn-to-Steer")}
-    assert len(ours) == 17
+    assert len(ours) == 20
     templates = server.json("/workflow_templates").get("learn-to-steer", [])
     assert len(templates) >= 9
     assert server.get("/extensions/learn-to-steer/docs/LearnToSteer_RelationPrompt.md")
@@ -158,7 +158,9 @@ def test_graph(server, path):
     pictures = {prefix: server.pictures(history, key) for prefix, key in saved.items()}
     for prefix, of_one in pictures.items():
         for picture in of_one:
-            assert picture.std() > 5 and (prefix in ("check", "verdict") or picture.shape == (128, 128, 3))
+            assert picture.std() > 5 and (
+                prefix in ("check", "verdict", "plot") or picture.shape == (128, 128, 3)
+            )
     if "plain" in pictures:
         other = pictures["guided" if "guided" in pictures else "steered"]
         assert any((a != b).any() for a, b in zip(pictures["plain"], other, strict=True))
@@ -172,6 +174,9 @@ def test_graph(server, path):
         "LearnToSteer_RelationsFromBoxes": "|",
         "LearnToSteer_CheckSteering": "Will obey.",
         "LearnToSteer_JudgeByBoxes": "obeyed\n",
+        "LearnToSteer_RecordRelations": "Recorded: ",
+        "LearnToSteer_TrainRelationClassifier": "Fitted in ",
+        "LearnToSteer_SaveRelationClassifier": "in models/relation_classifiers",
     }
     for number, one in graph.items():
         said = speaks.get(one["class_type"])

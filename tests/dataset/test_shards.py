@@ -297,7 +297,7 @@ def test_the_folder_of_another_job_is_refused(whole, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SteeringError, match="can be written"):
         record_shards(tmp_path / "file", job(), loaded())
-    with pytest.raises(SteeringError, match="run learn-to-steer record first"):
+    with pytest.raises(SteeringError, match="record them first"):
         ShardPart(Work(tmp_path / "nothing"), "train")
 
 

@@ -97,7 +97,7 @@ def test_a_classifier_of_some_layers_is_given_their_channels(tmp_path):
         some = of_layers(card, names, LAYERS)
         assert some.channels == len(channels)
         assert torch.equal(next(part.inputs(some).batches(4)).maps, every[:, :, channels])
-    with pytest.raises(SteeringError, match="--map-size 16"):
+    with pytest.raises(SteeringError, match="at least 16 x 16"):
         from dataclasses import replace
 
         part.inputs(replace(card, map_size=16))

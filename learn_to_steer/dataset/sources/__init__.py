@@ -6,7 +6,7 @@ from .listed import Entry, ListedPictures, Parts, parts_of
 from .lists import LISTS, read_lists
 from .mixed import Mixed, mixed_parts
 from .own_pictures import OwnPictures, locate_with, own_parts
-from .scenes import Scenes, read_cutouts, scene_parts
+from .scenes import Scenes, read_backgrounds, read_cutouts, scene_parts
 
 __all__ = [
     "DIRECTIONS",
@@ -28,6 +28,7 @@ __all__ = [
     "mixed_parts",
     "own_parts",
     "parts_of",
+    "read_backgrounds",
     "read_cutouts",
     "read_lists",
     "scene_parts",

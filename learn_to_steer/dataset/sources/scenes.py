@@ -174,6 +174,18 @@ def read_cutouts(folder: Path) -> tuple[dict[str, list[Image.Image]], Damage]:
     return found, damage
 
 
+def read_backgrounds(folder: Path | None) -> list[Path]:
+    """The pictures of a folder and its folders; none for None. Raises SteeringError where there are none."""
+    if folder is None:
+        return []
+    endings = (".png", ".jpg", ".jpeg", ".webp")
+    there = folder.rglob("*") if folder.is_dir() else ()
+    found = sorted(path for path in there if path.suffix.lower() in endings)
+    if not found:
+        raise SteeringError(f"Expected a folder of pictures at {folder}, found none; check the path.")
+    return found
+
+
 def _cutout(file: Path) -> Image.Image | str:
     """The visible part of a cut-out, or why it is of no use."""
     try:

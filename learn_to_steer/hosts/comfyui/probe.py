@@ -11,7 +11,6 @@ from typing import Any
 import comfy.patcher_extension
 import comfy.sample
 import comfy.samplers
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,6 +22,7 @@ from ...steering import SteeringPlan, SteeringTrace
 from ..modules import for_autograd
 from ..probing import Moment, Probed
 from ..protocol import Drawn
+from .asking import ask, pictures_of
 from .branch import ConditionalBranch
 from .log import SteeringLog, merged
 from .prompt.owner import owned, placed, places
@@ -105,7 +105,7 @@ class GraphProbe:
                 f"Expected a sampler that says where it is, got {self.sampler_name}; check with euler."
             )
         trace = merged(log.traces) or SteeringTrace([[] for _ in seeds])
-        drawn = Drawn(self._pictures(samples), trace, counter.count)
+        drawn = Drawn(pictures_of(self.vae, samples), trace, counter.count)
         step = StepInfo(turn, len(sigmas) - 1, sigmas[turn])
         return Probed(drawn, _flat(samples), Moment(kept[0], turn, step))
 
@@ -124,7 +124,7 @@ class GraphProbe:
         spans = (triplet.subject_noun, triplet.object_noun)
         weights = token_weights([[relations.tokens_of(s) for s in spans]] * len(prompts), relations.length)
 
-        def ask(guider: Any, x: Tensor, sigma: Tensor, given: dict[str, Any]) -> MapStack:
+        def question(guider: Any, x: Tensor, sigma: Tensor, given: dict[str, Any]) -> MapStack:
             base = guider.inner_model
             with torch.inference_mode(False), torch.no_grad():
                 timestep, latent = for_autograd(sigma), for_autograd(x)
@@ -137,31 +137,18 @@ class GraphProbe:
                 branch = ConditionalBranch(base, base, entry, latent, timestep, 1.0, given, located)
                 return branch.read(latent, range(len(latent)), moment.step, spread.to(latent.device), layers)
 
-        maps: MapStack = self._ask(positive, moment, ask)
-        return maps
+        return ask(self.model, positive, moment.latents, moment.step.sigma or 0.0, question)
 
     def predict(self, prompts: Sequence[str], moment: Moment) -> Tensor:
         """See `hosts.probing.Probe`: the denoised latents."""
         positive, _ = self._prompt(prompts)
 
-        def ask(guider: Any, x: Tensor, sigma: Tensor, given: dict[str, Any]) -> Tensor:
+        def question(guider: Any, x: Tensor, sigma: Tensor, given: dict[str, Any]) -> Tensor:
             with torch.no_grad():
                 answer: Tensor = guider(x, sigma, **given)
             return _flat(answer).float()
 
-        predicted: Tensor = self._ask(positive, moment, ask)
-        return predicted
-
-    def _ask(self, positive: Any, moment: Moment, ask: Any) -> Any:
-        """What `ask` says of the prepared guider at that moment."""
-        sampler = _Asking(moment.latents, ask)
-        guider = comfy.samplers.CFGGuider(self.model)
-        guider.set_conds(positive, positive)
-        guider.set_cfg(1.0)
-        level = float(moment.step.sigma or 0.0)
-        empty = torch.zeros_like(moment.latents)
-        guider.sample(empty, empty, sampler, torch.tensor([level, 0.0]), disable_pbar=True, seed=0)
-        return sampler.answer
+        return ask(self.model, positive, moment.latents, moment.step.sigma or 0.0, question)
 
     def _prompt(self, prompts: Sequence[str]) -> tuple[Any, PromptRelations]:
         """The conditioning and the relations of the one prompt of a batch."""
@@ -175,28 +162,6 @@ class GraphProbe:
 
     def _encoded(self, text: str) -> Any:
         return self.clip.encode_from_tokens_scheduled(self.clip.tokenize(text))
-
-    def _pictures(self, samples: Tensor) -> np.ndarray:
-        pixels = self.vae.decode(samples)
-        pixels = pixels.reshape(-1, *pixels.shape[-3:])[..., :3]
-        return (pixels.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
-
-
-class _Asking(comfy.samplers.Sampler):
-    """A "sampler" that asks one question about a latent and gives nothing back."""
-
-    def __init__(self, latents: Tensor, ask: Any) -> None:
-        self.latents, self.ask, self.answer = latents, ask, None
-
-    def sample(
-        self, model_wrap: Any, sigmas: Tensor, extra_args: dict[str, Any], callback: Any, noise: Tensor,
-        latent_image: Tensor | None = None, denoise_mask: Any = None, disable_pbar: bool = False,
-    ) -> Tensor:  # fmt: skip
-        x = self.latents.to(noise.device)
-        sigma = sigmas[0] * torch.ones(len(x), device=noise.device)
-        given = {k: v for k, v in extra_args.items() if k in ("model_options", "seed")}
-        self.answer = self.ask(model_wrap, x, sigma, given)
-        return noise
 
 
 class _Counter:

@@ -6,6 +6,7 @@ The relations come from the text without the syntax, the positions from the host
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from ....language import (
     NamedObject,
     RelationTriplet,
     Understanding,
+    find_words,
     strip_weighting,
     understandings,
     written_triplet,
@@ -106,6 +108,14 @@ def read_prompt(clip: Any, text: str, manual: str = "") -> PromptRelations:
         own=prompt_positions(parts),
         objects=tuple(objects),
     )
+
+
+def words_in(clip: Any, text: str, words: Sequence[str]) -> tuple[list[list[int]], int]:
+    """Token positions along the context of the first mention of each of these words in a prompt without weights, and the
+    context's length. Raises SteeringError for words that are not in it or not among the tokens."""
+    parts = context_parts(clip, text)
+    places = [list(_positions(clip, parts, text, text, find_words(text, one))) for one in words]
+    return places, sum(len(part.ids) for part in parts)
 
 
 def _understood(text: str, plain: str, manual: str) -> tuple[Understanding, list[tuple[str, str]]]:

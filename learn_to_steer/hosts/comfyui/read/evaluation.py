@@ -126,9 +126,7 @@ def conditional_maps(
     checkpointing: see `gradients/checkpointing.py`; None: where memory might not do otherwise.
     Raises SteeringError when the model did not run the wanted layers; the model is left as it was, whatever happens.
     """
-    options = comfy.model_patcher.create_model_options_clone(options)
-    options.pop("multigpu_clones", None)
-    _leave_out_caches(options)
+    options = options_of_evaluation(options)
     if checkpointing is None:
         checkpointing = x.requires_grad and comfyui_checkpointing.needed(model, x, located, recorder)
     watch = watching(recorder, located, checkpointing)
@@ -142,13 +140,17 @@ def conditional_maps(
     return recorder.maps()
 
 
-def _leave_out_caches(options: dict[str, Any]) -> None:
-    """Take out, in place, wrappers that answer from a cache instead of running the model (the host's EasyCache, and what
-    calls itself a cache too): an evaluation needs the model itself, and is no step that a cache should count."""
+def options_of_evaluation(options: dict[str, Any]) -> dict[str, Any]:
+    """A copy of a run's model options for one pass outside of its steps: on one device, and without wrappers that answer
+    from a cache instead of running the model (the host's EasyCache, and what calls itself a cache too): an evaluation
+    needs the model itself, and is no step that a cache should count."""
+    options = comfy.model_patcher.create_model_options_clone(options)
+    options.pop("multigpu_clones", None)
     for holder in (options, options.get("transformer_options", {})):
         for by_key in holder.get("wrappers", {}).values():
             for key in [key for key in by_key if "cache" in str(key).lower()]:
                 del by_key[key]
+    return options
 
 
 @contextmanager
