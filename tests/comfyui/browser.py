@@ -109,6 +109,7 @@ def main() -> int:
         page.evaluate(
             "on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)", arguments.nodes2
         )
+        page.evaluate("() => window.app.extensionManager.setting.set('Comfy.Minimap.Visible', false)")
         print("the empty page's own complaints:", sorted(set(complaints)) or "none")
         only = tuple(arguments.only.split(",")) if arguments.only else ("",)
         for file in sorted(f for f in WORKFLOWS.glob("*.json") if f.stem.startswith(only)):
@@ -117,6 +118,8 @@ def main() -> int:
             if json.loads(file.read_text())["extra"].get("linearMode"):
                 page.screenshot(path=arguments.out / f"{file.stem}-app.png")
                 app = run(page, arguments.patience)
+                page.locator("img[src*='/view?filename=']").first.wait_for()
+                page.wait_for_timeout(1500)
                 page.screenshot(path=arguments.out / f"{file.stem}-app-done.png")
                 failed |= app["status"] != "success"
                 page.evaluate("() => window.app.extensionManager.command.execute('Comfy.ToggleLinear')")

@@ -74,7 +74,7 @@ def main() -> int:
                 browser = playwright.chromium.launch(
                     executable_path=arguments.chromium, args=["--no-sandbox"]
                 )
-                page = browser.new_page(viewport={"width": 1600, "height": 1000})
+                page = browser.new_page(viewport={"width": 1920, "height": 1080})
                 page.set_default_timeout(arguments.patience * 1000)
                 walk(page, url, arguments.graph, arguments.out, watch)
                 browser.close()
