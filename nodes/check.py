@@ -57,7 +57,7 @@ class CheckSteering(io.ComfyNode):
                 io.Combo.Input("scheduler", options=list(comfy.samplers.KSampler.SCHEDULERS), tooltip="How the noise is taken away over the steps."),
                 io.Float.Input("strength", default=1.0, min=0.05, max=10.0, step=0.05, optional=True, tooltip="Multiplies every move of the plan fast.", **ADVANCED),
                 io.String.Input("negative", default="", optional=True, tooltip="What the pictures should not show.", **ADVANCED),
-                io.Model.Input("detector", optional=True, tooltip="An RT-DETR model from Load Diffusion Model: it looks at the pictures and decides. The prompts must be about the 80 things that it knows."),
+                io.Model.Input("detector", optional=True, tooltip="An RT-DETR model from Load Diffusion Model: it sees the pictures and decides. The prompts must be about the 80 things that it knows."),
             ],
             outputs=[
                 io.Image.Output("sheet", display_name="sheet", tooltip="All pictures: a row for each prompt plain and steered, a column for each seed."),
