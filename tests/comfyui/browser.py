@@ -117,8 +117,8 @@ def main() -> int:
             open_template(page, file.stem)
             if json.loads(file.read_text())["extra"].get("linearMode"):
                 page.screenshot(path=arguments.out / f"{file.stem}-app.png")
-                app = run(page, arguments.patience)
-                page.locator("img[src*='/view?filename=']").first.wait_for()
+                app = run(page, arguments.patience, press=True)
+                page.locator("img[src*='/view?filename=']").first.wait_for(state="attached")
                 page.wait_for_timeout(1500)
                 page.screenshot(path=arguments.out / f"{file.stem}-app-done.png")
                 failed |= app["status"] != "success"
@@ -260,15 +260,19 @@ def blueprint(page: Page, name: str, patience: float) -> dict[str, Any]:
     return report
 
 
-def run(page: Page, patience: float) -> dict[str, Any]:
-    """Queue the open graph and wait for its end: status, what nodes say, which nodes show pictures."""
+def run(page: Page, patience: float, press: bool = False) -> dict[str, Any]:
+    """Queue the open graph and wait for its end: status, what nodes say, which nodes show pictures. press: by the page's
+    button, without which an app does not show its output."""
     page.evaluate(
         """() => { window.ltsStatus = null;
         const done = name => () => { window.ltsStatus ??= name; };
         window.app.api.addEventListener('execution_success', done('success'));
-        window.app.api.addEventListener('execution_error', done('error'));
-        return window.app.queuePrompt(0); }"""
+        window.app.api.addEventListener('execution_error', done('error')); }"""
     )
+    if press:
+        page.get_by_role("button", name="Run", exact=True).first.click()
+    else:
+        page.evaluate("() => window.app.queuePrompt(0)")
     page.wait_for_function("() => window.ltsStatus", timeout=patience * 1000)
     page.wait_for_timeout(3000)
     return {
