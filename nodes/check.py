@@ -10,11 +10,20 @@ import comfy.utils
 from comfy_api.latest import io, ui
 
 from ..learn_to_steer.errors import SteeringError, UnreadableModel
-from ..learn_to_steer.evaluation.check import PROMPTS, check, check_lines, check_sheet
+from ..learn_to_steer.evaluation.check import (
+    PROMPTS,
+    check,
+    check_lines,
+    check_sheet,
+    verdict,
+    verdict_of_judge,
+)
+from ..learn_to_steer.evaluation.judges import RuleJudge
 from ..learn_to_steer.hosts.comfyui.probe import GraphProbe
 from ..learn_to_steer.hosts.comfyui.steer import check_fit
 from ..learn_to_steer.steering import SteeringPlan
 from .compat import ADVANCED, aliases
+from .detector import HostDetector
 from .pictures import to_images
 from .types import CATEGORY, CLASSIFIER, SPEAKS
 
@@ -48,6 +57,7 @@ class CheckSteering(io.ComfyNode):
                 io.Combo.Input("scheduler", options=list(comfy.samplers.KSampler.SCHEDULERS), tooltip="How the noise is taken away over the steps."),
                 io.Float.Input("strength", default=1.0, min=0.05, max=10.0, step=0.05, optional=True, tooltip="Multiplies every move of the plan fast.", **ADVANCED),
                 io.String.Input("negative", default="", optional=True, tooltip="What the pictures should not show.", **ADVANCED),
+                io.Model.Input("detector", optional=True, tooltip="An RT-DETR model from Load Diffusion Model: it sees the pictures and decides. The prompts must be about the 80 things that it knows."),
             ],
             outputs=[
                 io.Image.Output("sheet", display_name="sheet", tooltip="All pictures: a row for each prompt plain and steered, a column for each seed."),
@@ -60,6 +70,7 @@ class CheckSteering(io.ComfyNode):
     def execute(
         cls, model: Any, clip: Any, vae: Any, classifier: Any, latent_image: Any, prompts: str, seed: int, seeds: int,
         steps: int, cfg: float, sampler_name: str, scheduler: str, strength: float = 1.0, negative: str = "",
+        detector: Any = None,
     ) -> io.NodeOutput:  # fmt: skip
         lines = list(dict.fromkeys(line.strip() for line in prompts.splitlines() if line.strip()))
         if not lines:
@@ -69,6 +80,7 @@ class CheckSteering(io.ComfyNode):
             check_fit(model, classifier, plan)
         except UnreadableModel:
             pass  # the check says so, with the plain pictures
+        judge = None if detector is None else RuleJudge("RT-DETR", HostDetector(detector), "geneval")
         probe = GraphProbe(
             model, clip, vae, latent_image, negative or "", steps, cfg, sampler_name, scheduler
         )
@@ -81,7 +93,8 @@ class CheckSteering(io.ComfyNode):
             bar.update_absolute(done)
 
         numbers = [(seed + i) % 2**64 for i in range(seeds)]
-        found = check(probe, classifier, plan, lines, numbers, batch=seeds, progress=progress)
+        decide = verdict if judge is None else verdict_of_judge
+        found = check(probe, classifier, plan, lines, numbers, seeds, judge, decide, progress)
         card = getattr(classifier, "card", None)
         named = (
             f"one for {card.family}" if card is not None else "none, the centres of attention are compared"

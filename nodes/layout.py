@@ -8,7 +8,7 @@ from comfy_api.latest import io, ui
 
 from ..learn_to_steer.hosts.comfyui.guide.layout import by_hand, guidance_of
 from ..learn_to_steer.pictures import layout_picture
-from .compat import aliases
+from .compat import aliases, boxes_input
 from .pictures import to_images
 from .types import CATEGORY, LAYOUT, RELATIONS, SPEAKS
 
@@ -17,15 +17,6 @@ LONGEST = 512
 
 
 _BOXES = "Boxes for the objects, the first box for the first object of the preview and so on, in pixels of width and height below; from Create Bounding Boxes or a detector."
-
-
-def _boxes_input() -> Any:
-    """A socket for boxes; hosts that know none (0.8) have nothing to connect to it."""
-    if hasattr(io, "BoundingBox"):
-        return io.BoundingBox.Input(
-            "boxes", optional=True, socketless=False, force_input=True, tooltip=_BOXES
-        )
-    return io.Custom("BOUNDING_BOX").Input("boxes", optional=True, tooltip=_BOXES)
 
 
 class RelationLayout(io.ComfyNode):
@@ -44,11 +35,11 @@ class RelationLayout(io.ComfyNode):
             'as a picture, and moved by hand where you like. For the methods "attention" and "both" of Steering Options.',
             inputs=[
                 RELATIONS.Input("relations", tooltip="From Relation Prompt."),
-                _boxes_input(),
+                boxes_input("boxes", optional=True, tooltip=_BOXES),
                 io.Int.Input("width", default=1024, min=16, max=16384, step=8, tooltip="Width of the picture that will be drawn, in pixels; of the layout only the shape counts."),
                 io.Int.Input("height", default=1024, min=16, max=16384, step=8, tooltip="Height of the picture that will be drawn, in pixels."),
                 io.String.Input("places", multiline=True, optional=True, default="", tooltip='Places by hand, one object a line: "dog: 0.2, 0.5" puts the middle of the dog at 20% of the width and 50% of the height, from the top left. The others are solved around them. Empty: all are solved.'),
-                io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFF, optional=True, tooltip="Another number is another layout among the good ones."),
+                io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFF, optional=True, control_after_generate=True, tooltip="Another number is another layout among the good ones."),
             ],
             outputs=[
                 LAYOUT.Output("layout", display_name="layout", tooltip="For Apply Relation Steering and the steering samplers."),

@@ -101,18 +101,21 @@ def make_bench(plan: BenchPlan) -> Bench:
     )
 
 
-def _judges(plan: BenchPlan, device: str) -> list[Judge]:
-    from ..emojiworld import WEIGHTS
-    from ..emojiworld.judge import EmojiWorldDetector
-    from ..evaluation.judges import RuleJudge
+def judge_written(written: str, rule: str, device: str, colours: str | None = None) -> Judge:
+    """The judge of this name, EmojiWorld's or one that `open_judge` opens."""
+    if written == EMOJIWORLD:
+        from ..emojiworld import WEIGHTS
+        from ..emojiworld.judge import EmojiWorldDetector
+        from ..evaluation.judges import RuleJudge
+
+        return RuleJudge(EMOJIWORLD, EmojiWorldDetector(WEIGHTS), rule)
     from ..evaluation.opening import open_judge
 
-    return [
-        RuleJudge(EMOJIWORLD, EmojiWorldDetector(WEIGHTS), plan.rule)
-        if written == EMOJIWORLD
-        else open_judge(written, plan.rule, device, plan.colours)
-        for written in plan.judges
-    ]
+    return open_judge(written, rule, device, colours)
+
+
+def _judges(plan: BenchPlan, device: str) -> list[Judge]:
+    return [judge_written(written, plan.rule, device, plan.colours) for written in plan.judges]
 
 
 def _setting(name: str, plan: BenchPlan, model: ModelFolder, pipe: Pipeline) -> Setting:

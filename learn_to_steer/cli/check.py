@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from ..emojiworld import GUIDANCE, STEPS
 from ..errors import UnreadableModel
 from .arguments import DEVICES, DTYPES, OFFLOADS, Commands, command, number, whole
+from .benches import EMOJIWORLD, judge_written
 from .files import staged
-from .models import ModelFolder, build_objective, check_objects, load_pipeline, model_folder
+from .models import ModelFolder, build_objective, check_objects, device_of, load_pipeline, model_folder
 
 if TYPE_CHECKING:
     from ..evaluation.check import Verdict
@@ -49,6 +50,13 @@ def add(commands: Commands) -> None:
         action="append",
         metavar="TEXT",
         help="a prompt with one relation; may be repeated (default: two about everyday things)",
+    )
+    add(
+        "--judge",
+        metavar="JUDGE",
+        help="who looks at the pictures and decides: emojiworld, or a folder or model id of Mask2Former, OWLv2, Grounding "
+        "DINO, RT-DETR or a vision-language model, with the kind in front where it shall be another one (owlv2=FOLDER) "
+        "(default: none; the model itself is asked where its words act)",
     )
     add("--seeds", type=whole(1, 64), default=4, help="pictures of each prompt")
     add("--seed", type=whole(0, 2**31 - 1), default=0, help="of the first noise")
@@ -113,7 +121,7 @@ def _checked(args: argparse.Namespace) -> tuple[list[str], dict[str, Any], Any]:
     from tqdm import tqdm
 
     from ..classifiers import check_classifier
-    from ..evaluation.check import check, check_lines, check_sheet
+    from ..evaluation.check import check, check_lines, check_sheet, verdict, verdict_of_judge
     from ..hosts.diffusers import PipelineProbe
     from ..hosts.recommended import reading_recommended
     from ..objectives import LearnedObjective
@@ -130,19 +138,23 @@ def _checked(args: argparse.Namespace) -> tuple[list[str], dict[str, Any], Any]:
         check_classifier(objective.classifier, probe.layers, probe.family)
     objective = reading_recommended(objective, probe.family, probe.layers)
     plan = SteeringPlan.preset(args.plan, strength=args.strength)
-    detector = None
-    if model.is_emojiworld:
-        from ..emojiworld import WEIGHTS
-        from ..emojiworld.judge import EmojiWorldDetector
-
-        detector = EmojiWorldDetector(WEIGHTS)
+    judge = None
+    if args.judge is not None or model.is_emojiworld:
+        judge = judge_written(args.judge or EMOJIWORLD, "geneval", device_of(args.device))
+    decide = verdict if args.judge is None else verdict_of_judge
     seeds = [args.seed + i for i in range(args.seeds)]
     batch = args.batch or (4 if model.is_emojiworld else 1)
     draws = 2 * -(-len(prompts) * args.seeds // batch)
     with tqdm(total=draws, desc="check", leave=False) as bar:
-        found = check(probe, objective, plan, prompts, seeds, batch, detector, bar.update)
+        found = check(probe, objective, plan, prompts, seeds, batch, judge, decide, bar.update)
     lines = check_lines(found, classifier, _settings(args, model, plan))
-    content = {"model": model.name, "classifier": classifier, "plan": asdict(plan), **found.to_dict()}
+    content = {
+        "model": model.name,
+        "classifier": classifier,
+        "plan": asdict(plan),
+        "judge": args.judge,
+        **found.to_dict(),
+    }
     return lines, content, check_sheet(found, f"{model.name}: {found.verdict.answer}")
 
 

@@ -12,6 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from learn_to_steer.emojiworld import WEIGHTS
 
+from ..evaluation import tiny_judges
+
 QUICK = ("--steps", 12, "--batch", 8)
 
 
@@ -40,7 +42,7 @@ def test_emojiworld_will_obey(cli, tmp_path, model, layers):
     result = cli("check", "--model", model, *QUICK, "--out", tmp_path / "out")
     assert result.code == 0, result.err
     lines = result.out.splitlines()
-    assert lines[0].startswith("Will obey. Its maps tell words apart") and "the detector agrees" in lines[0]
+    assert lines[0].startswith("Will obey. Its maps tell words apart") and "the judge agrees" in lines[0]
     assert f"{layers} attention layers read" in lines[1]
     assert any(line.startswith("Command line: learn-to-steer generate PROMPT") for line in lines)
     content = json.loads((tmp_path / "out" / "check.json").read_text())
@@ -53,6 +55,41 @@ def test_emojiworld_will_obey(cli, tmp_path, model, layers):
     assert content["steered"]["calls"] - content["plain"]["calls"] >= max(content["steered"]["gradients"])
     with Image.open(tmp_path / "out" / "check.png") as sheet:
         assert sheet.width > 800 and sheet.height > 800
+
+
+def test_a_judge_decides_by_the_pictures(cli, tmp_path):
+    result = cli("check", "--judge", "emojiworld", *QUICK, "--out", tmp_path / "out")
+    assert result.code == 0, result.err
+    content = json.loads((tmp_path / "out" / "check.json").read_text())
+    figures, plain, steered = content["figures"], content["plain"], content["steered"]
+    assert figures["seen_steered"] == sum(steered["seen"]) / 8 >= 0.75 > figures["seen_plain"]
+    assert figures["present_plain"] == sum(plain["present"]) / 8 and content["judge"] == "emojiworld"
+    assert all(there for there, sees in zip(steered["present"], steered["seen"], strict=True) if sees)
+    assert result.out.startswith(
+        f"Will obey. The judge sees the relation in {figures['seen_steered']:.0%} of the steered pictures"
+    )
+
+
+def test_a_judge_sees_that_pictures_follow_less_than_the_probability(cli, tmp_path):
+    folder = spoilt(tmp_path / "world", "unet", permuted(("attn2.to_k.",), 0))
+    result = cli("check", "--model", folder, "--judge", "emojiworld", *QUICK, "--out", tmp_path / "out")
+    assert result.code == 0, result.err
+    figures = json.loads((tmp_path / "out" / "check.json").read_text())["figures"]
+    assert figures["after"] > 0.7 and figures["seen_steered"] < 0.75
+    assert not result.out.startswith("Will obey") and f"{figures['seen_steered']:.0%}" in result.out
+
+
+def test_judges_from_a_folder(cli, tmp_path):
+    detector = tiny_judges.owlv2(tmp_path / "owl", tmp_path / "letters")
+    asked = tiny_judges.llava(tmp_path / "llava")
+    for judge in (f"owlv2={detector}", asked):
+        result = cli("check", "--judge", judge, "--steps", 4, "--seeds", 1, "--out", tmp_path / "out")
+        assert result.code == 0, result.err
+        content = json.loads((tmp_path / "out" / "check.json").read_text())
+        assert content["judge"] == str(judge) and len(content["steered"]["present"]) == 2
+        assert (
+            "the relation in" in content["verdict"]["why"] and "both objects in" in content["verdict"]["why"]
+        )
 
 
 @pytest.mark.parametrize(("model", "kinds", "part", "seed"), [
@@ -103,6 +140,8 @@ def test_a_kind_that_is_not_read(cli, tmp_path):
         (("--prompt", "a dog and a car"), "Expected a prompt that states one relation with a direction"),
         (("--prompt", "a dog above a zebra"), "Expected objects that EmojiWorld knows"),
         (("--steps", "1"), "expected a whole number from 2"),
+        (("--judge", "owl=folder"), "Expected a judge as KIND=FOLDER"),
+        (("--judge", "nowhere"), "nowhere"),
         (("--classifier", "nothing.safetensors"), "nothing.safetensors"),
     ],
 )  # fmt: skip

@@ -2,13 +2,14 @@
 
     pip install playwright pillow
     python tests/comfyui/browser.py http://127.0.0.1:8188 --out FOLDER [--chromium FILE] [--sheet docs/graphs.jpg]
-        [--thumbnails] [--nodes2]
+        [--thumbnails] [--nodes2] [--only 2-,16-]
 
 Needs a running ComfyUI with the pack in custom_nodes, and a Chromium. For each graph: nodes that the page does not know,
 what the browser's console complained about, what the nodes say after a run and which of them show pictures; a screenshot
 before and, where it was queued, after; with --sheet the last of each on one picture; with --thumbnails the pictures that
 the template browser shows, made of what each graph saved, or, where it was not run, a card that says whose model it wants;
-with --nodes2 in the host's Nodes 2.0 instead of the classic canvas. Exit code 1 where a graph does not open cleanly, its
+with --nodes2 in the host's Nodes 2.0 instead of the classic canvas. An app is queued in app mode first. The blueprints are
+added from the node library and opened. Exit code 1 where a graph does not open cleanly, its
 nodes cover one another, a queued one does not finish, or a node that speaks shows no text.
 """
 
@@ -24,7 +25,8 @@ from typing import Any
 from PIL import Image, ImageDraw
 from playwright.sync_api import Page, sync_playwright
 
-WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = ROOT / "workflows"
 NEEDS_DOWNLOAD = ("2-", "3-", "8-", "9-", "15-")
 PACK = "learn-to-steer"
 READY = "() => !!window.app?.graph && !!window.LiteGraph?.registered_node_types?.LearnToSteer_RelationPrompt"
@@ -75,6 +77,7 @@ def main() -> int:
     parser.add_argument("--sheet", type=Path, help="write all graphs on one picture here")
     parser.add_argument("--thumbnails", action="store_true", help="write workflows/*.jpg")
     parser.add_argument("--nodes2", action="store_true", help="draw the nodes in the host's Nodes 2.0")
+    parser.add_argument("--only", help="beginnings of the graphs' names, separated by commas")
     parser.add_argument("--patience", type=float, default=300, help="seconds to wait for the page and a run")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -106,12 +109,19 @@ def main() -> int:
         page.evaluate(
             "on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)", arguments.nodes2
         )
+        page.evaluate("() => window.app.extensionManager.setting.set('Comfy.Minimap.Visible', false)")
         print("the empty page's own complaints:", sorted(set(complaints)) or "none")
-        for file in sorted(WORKFLOWS.glob("*.json")):
+        only = tuple(arguments.only.split(",")) if arguments.only else ("",)
+        for file in sorted(f for f in WORKFLOWS.glob("*.json") if f.stem.startswith(only)):
             complaints.clear()
             open_template(page, file.stem)
             if json.loads(file.read_text())["extra"].get("linearMode"):
                 page.screenshot(path=arguments.out / f"{file.stem}-app.png")
+                app = run(page, arguments.patience, press=True)
+                page.locator("img[src*='/view?filename=']").first.wait_for(state="attached")
+                page.wait_for_timeout(1500)
+                page.screenshot(path=arguments.out / f"{file.stem}-app-done.png")
+                failed |= app["status"] != "success"
                 page.evaluate("() => window.app.extensionManager.command.execute('Comfy.ToggleLinear')")
                 page.wait_for_timeout(2000)
             unknown = page.evaluate(UNKNOWN)
@@ -133,6 +143,12 @@ def main() -> int:
             print(file.stem, report, flush=True)
             failed |= bool(unknown or complaints or report["covered"] or report.get("silent"))
             failed |= report.get("status", "success") != "success"
+        for name in sorted(f.stem for f in (ROOT / "subgraphs").glob("*.json") if not arguments.only):
+            complaints.clear()
+            report = blueprint(page, name, arguments.patience) | {"complaints": list(complaints)}
+            page.screenshot(path=arguments.out / f"{name}.png")
+            print(name, report, flush=True)
+            failed |= bool(complaints) or report.get("status", "success") != "success" or not report["inside"]
         browser.close()
     if arguments.sheet:
         sheet(arguments.out).save(arguments.sheet, quality=80)
@@ -216,15 +232,47 @@ def open_template(page: Page, name: str) -> None:
     page.wait_for_timeout(1000)
 
 
-def run(page: Page, patience: float) -> dict[str, Any]:
-    """Queue the open graph and wait for its end: status, what nodes say, which nodes show pictures."""
+def blueprint(page: Page, name: str, patience: float) -> dict[str, Any]:
+    """Search the node library for a blueprint, click it and place it on an empty canvas; that of EmojiWorld is queued with
+    its picture shown. Its widgets, the nodes inside, and what `run` tells."""
+    page.evaluate("() => window.app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
+    page.wait_for_timeout(2000)
+    page.mouse.dblclick(800, 600)
+    page.keyboard.type(name, delay=30)
+    page.wait_for_timeout(3000)
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(2000)
+    page.mouse.click(800, 500)
+    page.wait_for_function("() => window.app.graph._nodes.length == 1")
+    report = {
+        "widgets": page.evaluate("() => window.app.graph._nodes[0].widgets.map(w => w.name)"),
+        "inside": page.evaluate("() => window.app.graph._nodes[0].subgraph.nodes.map(n => n.type)"),
+    }
+    if "EmojiWorld" in name:
+        page.evaluate(
+            """() => { const graph = window.app.graph, shown = LiteGraph.createNode('PreviewImage');
+            shown.pos = [graph._nodes[0].pos[0] + graph._nodes[0].size[0] + 60, graph._nodes[0].pos[1]];
+            graph.add(shown); graph._nodes[0].connect(0, shown, 0); }"""
+        )
+        report |= run(page, patience)
+    page.evaluate(FIT)
+    page.wait_for_timeout(1500)
+    return report
+
+
+def run(page: Page, patience: float, press: bool = False) -> dict[str, Any]:
+    """Queue the open graph and wait for its end: status, what nodes say, which nodes show pictures. press: by the page's
+    button, without which an app does not show its output."""
     page.evaluate(
         """() => { window.ltsStatus = null;
         const done = name => () => { window.ltsStatus ??= name; };
         window.app.api.addEventListener('execution_success', done('success'));
-        window.app.api.addEventListener('execution_error', done('error'));
-        return window.app.queuePrompt(0); }"""
+        window.app.api.addEventListener('execution_error', done('error')); }"""
     )
+    if press:
+        page.get_by_role("button", name="Run", exact=True).first.click()
+    else:
+        page.evaluate("() => window.app.queuePrompt(0)")
     page.wait_for_function("() => window.ltsStatus", timeout=patience * 1000)
     page.wait_for_timeout(3000)
     return {

@@ -79,3 +79,47 @@ def test_a_classifier_of_another_model_is_refused(node, world):
         check(node, world, classifier=other)
     with pytest.raises(ValueError, match="Expected a prompt that states one relation with a direction"):
         check(node, world, prompts="a dog and a cat")
+
+
+@pytest.fixture(scope="module")
+def rt_detr():
+    """The host's own network with random weights, as Load Diffusion Model gives it."""
+    supported = pytest.importorskip("comfy.supported_models")
+    if not hasattr(supported, "RT_DETR_v4"):
+        pytest.skip("this host has no RT-DETR")
+    import comfy.model_patcher
+
+    torch.manual_seed(0)
+    config = supported.RT_DETR_v4({"image_model": "RT_DETR_v4", "dtype": torch.float32})
+    with torch.inference_mode():
+        model = config.get_model({}, device="cpu")
+        for name, weight in model.diffusion_model.named_parameters():
+            if "norm" in name or name.endswith("bias"):
+                weight.copy_(torch.full_like(weight, 0.0 if name.endswith("bias") else 1.0))
+            else:
+                weight.copy_(torch.randn_like(weight) * weight[0].numel() ** -0.5 if weight.ndim > 1 else 1.0)
+        for name, buffer in model.diffusion_model.named_buffers():
+            if name.endswith(("running_mean", "running_var")):
+                buffer.fill_(float(name.endswith("var")))
+    return comfy.model_patcher.ModelPatcher(model.eval(), torch.device("cpu"), torch.device("cpu"))
+
+
+def test_the_hosts_detector_decides(node, world, rt_detr):
+    _, text, obeys = check(
+        node,
+        world,
+        detector=rt_detr,
+        prompts="a dog to the right of a car\nan elephant above an umbrella",
+        steps=6,
+    )
+    said = text.splitlines()
+    (judged,) = (line for line in said if line.startswith("Judge: the relation in "))
+    assert "both objects in" in said[0] and judged.endswith("%.")
+    assert obeys is False  # random weights see no dog
+
+
+def test_what_cannot_be_judged_is_said_first(node, world, rt_detr):
+    with pytest.raises(ValueError, match=r'judge "RT-DETR" knows, got "cactus"'):
+        check(node, world, detector=rt_detr)
+    with pytest.raises(ValueError, match="Expected an RT-DETR model as the detector"):
+        check(node, world, detector=world.model)

@@ -38,6 +38,19 @@ def test_boxes_are_the_hosts_own_where_it_has_them(node):
         assert isinstance(boxes, io.BoundingBox.Input) and boxes.as_dict()["forceInput"] is True
 
 
+def test_a_saved_node_is_not_taken_for_an_old_one(node):
+    """The page drops the values of inputs that became sockets where a node was saved with as many values as it has widgets
+    and forced sockets, a declared control after a seed counted as one more. It adds that control to every seed."""
+    from comfy_api.latest import io
+
+    for name, made in node.classes.items():
+        inputs = [i for i in made.GET_SCHEMA().inputs if isinstance(i, io.WidgetInput)]
+        forced = [i for i in inputs if i.as_dict().get("forceInput")]
+        declared = sum(2 if getattr(i, "control_after_generate", None) else 1 for i in inputs)
+        saved = sum(2 if i.id in ("seed", "noise_seed") else 1 for i in inputs if i not in forced)
+        assert not forced or declared != saved, name
+
+
 def test_a_renamed_node_is_replaced_in_an_old_graph(compat, monkeypatch):
     manager_of = pytest.importorskip("app.node_replace_manager", reason="this host replaces no nodes")
     from server import PromptServer

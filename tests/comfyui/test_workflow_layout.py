@@ -13,6 +13,7 @@ from PIL import Image
 
 FILES = sorted((ROOT / "workflows").glob("*.json"))
 LINE = 13  # pixels of a line in a text box of the classic canvas
+GROWN = {"LearnToSteer_SteeringOptions": 350}  # the classic canvas shows every widget, whatever size is saved
 WINDOW = (1920, 1080)
 BARS = (100, 60, 0, 0)  # the page's own, left and top
 
@@ -29,7 +30,7 @@ def _boxes(graph):
             n["pos"][0],
             n["pos"][1] - 30,
             n["pos"][0] + n["size"][0],
-            n["pos"][1] + n["size"][1],
+            n["pos"][1] + max(n["size"][1], GROWN.get(n["type"], 0)),
         )
         for n in graph["nodes"]
     }

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from learn_to_steer.attention import AttentionLayer, MapStack
-from learn_to_steer.evaluation.check import Figures, verdict
+from learn_to_steer.evaluation.check import Figures, verdict, verdict_of_judge
 from learn_to_steer.evaluation.check.acting import alike, centre, effect, lead, mean_maps, texture
 from learn_to_steer.evaluation.check.run import relation_of, with_other_noun
 
@@ -79,7 +79,7 @@ GOOD = Figures(
 )  # fmt: skip
 SAYS = [
     ({}, "will obey", "Its maps tell words apart (they share 40%)"),
-    ({"seen_plain": 0.25, "seen_steered": 1.0}, "will obey", "and the detector agrees (100%)"),
+    ({"seen_plain": 0.25, "seen_steered": 1.0}, "will obey", "and the judge agrees (100%)"),
     ({"texture": 0.05}, "will not obey", "Its pictures are noise"),
     ({"alike": 0.85, "lead_sure": 0.15}, "will not obey", "words are nearly the same (they share 85%)"),
     ({"alike": 0.85, "acts_steered": 0.5}, "will not obey", "The maps of two different words are nearly the same"),
@@ -88,13 +88,36 @@ SAYS = [
     ({"acts_steered": 0.6, "lead_sure": 0.15}, "may obey", "it helps, and less than it should"),
     ({"kept": 0.5}, "may obey", "they slip back"),
     ({"alike": 0.95}, "may obey", "more than in any model that was seen to obey"),
-    ({"seen_plain": 0.25, "seen_steered": 0.25}, "may obey", "but the detector sees it in only 25%"),
+    ({"seen_plain": 0.25, "seen_steered": 0.25}, "may obey", "but the judge sees it in only 25%"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("changes", "answer", "why"), SAYS, ids=range(len(SAYS)))
 def test_verdicts(changes, answer, why):
     said = verdict(replace(GOOD, **changes))
+    assert said.answer == answer and why in said.why
+    assert said.why.endswith(".") and "\n" not in said.why and said.advice.endswith(".")
+
+
+SEEN = replace(GOOD, seen_plain=0.25, seen_steered=0.875, present_plain=0.75, present_steered=1.0)
+SEES = [
+    ({}, "will obey", "the relation in 88% of the steered pictures (plain 25%) and both objects in 100% (plain 75%); "),
+    ({}, "will obey", "the probability goes from 0.30 to 0.99."),
+    ({"seen_plain": 0.75, "seen_steered": 0.75}, "will obey", "The judge sees"),
+    ({"acts_steered": 0.0, "alike": 0.9, "kept": 0.0}, "will obey", "The judge sees"),
+    ({"texture": 0.05}, "will not obey", "Its pictures are noise"),
+    ({"present_plain": 0.25, "present_steered": 0.25}, "may obey", "too few pictures to tell"),
+    ({"present_plain": 1.0, "present_steered": 0.75}, "may obey", "Steering loses objects"),
+    ({"seen_steered": 0.5}, "may obey", "It helps, and less than it should"),
+    ({"seen_steered": 0.25}, "will not obey", "The classifier is pleased and the pictures are not"),
+    ({"seen_steered": 0.75, "seen_plain": 0.875}, "will not obey", "The classifier is pleased and the pictures are not"),
+    ({"seen_steered": 0.25, "after": 0.4}, "will not obey", "Neither the reading nor the pictures follow"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "answer", "why"), SEES, ids=range(len(SEES)))
+def test_verdicts_of_a_judge(changes, answer, why):
+    said = verdict_of_judge(replace(SEEN, **changes))
     assert said.answer == answer and why in said.why
     assert said.why.endswith(".") and "\n" not in said.why and said.advice.endswith(".")
 

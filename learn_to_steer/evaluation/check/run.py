@@ -23,8 +23,9 @@ from ...language import RelationTriplet, read_prompt
 from ...objectives import Objective, RelationTarget
 from ...steering import SteeringPlan
 from ...steering.loop import TAKEN_BACK
-from ..detectors import Detector
-from ..run import Draw, judged
+from ..bench import Draw
+from ..detections import Demand
+from ..judges import Judge
 from .acting import alike, effect, lead, mean_maps, texture
 from .verdict import LEAD, Figures, Verdict, unreadable, verdict
 
@@ -44,8 +45,8 @@ class Way:
     of the median batch (the first one of a process is slow). evaluations, gradients: of steering, a picture. moved: how
     far the latent was moved, all moves added up and what was taken back taken off, in rms. spread: standard deviation
     of the finished latents; texture: of the same, see `acting.texture`. probability: of the relation at the moment.
-    acts: how far the words act as asked, see `acting.lead`. seen: whether the detector sees the relation, empty without
-    one.
+    acts: how far the words act as asked, see `acting.lead`. seen: whether the judge sees the relation, present: whether it
+    sees both objects; empty without one.
     """
 
     pictures: np.ndarray
@@ -59,6 +60,7 @@ class Way:
     probability: list[float] = field(default_factory=list)
     acts: list[float] = field(default_factory=list)
     seen: list[bool] = field(default_factory=list)
+    present: list[bool] = field(default_factory=list)
 
 
 @dataclass
@@ -121,18 +123,23 @@ def check(
     prompts: Sequence[str],
     seeds: Sequence[int],
     batch: int = 4,
-    detector: Detector | None = None,
+    judge: Judge | None = None,
+    decide: Callable[[Figures], Verdict] = verdict,
     progress: Callable[[], object] | None = None,
 ) -> Check:
     """Every prompt with every seed, plainly and steered.
 
-    prompts: each states one relation with a direction. batch: pictures drawn at once. detector: further evidence only.
+    prompts: each states one relation with a direction. batch: pictures drawn at once. judge: looks at the pictures.
+    decide: what the figures say; `verdict` takes a judge as further evidence only, `verdict_of_judge` rests on it.
     progress: called after each of the 2 * ceil(pictures / batch) draws.
-    Raises SteeringError for other prompts and for an objective that does not fit the model.
+    Raises SteeringError for other prompts, an objective that does not fit and prompts that the judge cannot judge.
     """
     triplets_of = {prompt: relation_of(prompt) for prompt in prompts}
     pictures = [(prompt, seed) for prompt in prompts for seed in seeds]
     objective.check([[RelationTarget(0, 1, t.relation.value)] for t in triplets_of.values()])
+    demands = [Draw(p, s).demand for p, s in pictures]
+    if judge is not None:
+        judge.check(demands)
     nouns = [p[slice(*span)] for p, t in triplets_of.items() for span in (t.subject_noun, t.object_noun)]
     chunks = [pictures[i : i + batch] for i in range(0, len(pictures), batch)]
     watch = _Memory()
@@ -156,9 +163,8 @@ def check(
                 reason = str(error)
             if progress is not None:
                 progress()
-    demands = [Draw(p, s) for p, s in pictures]
     ways = {
-        name: _way([one for one, _ in parts], _a_picture(parts), looks[name], demands, detector)
+        name: _way([one for one, _ in parts], _a_picture(parts), looks[name], demands, judge)
         for name, parts in probed.items()
         if parts and (name == "plain" or reason is None)
     }
@@ -183,7 +189,7 @@ def check(
         before=before,
         after=after,
         figures=figures,
-        verdict=verdict(figures),
+        verdict=decide(figures),
     )
 
 
@@ -223,7 +229,7 @@ def _look(
 
 
 def _way(
-    parts: Sequence[Probed], seconds: float, looks: Sequence[_Seen], draws: Sequence[Draw], detector: Detector | None
+    parts: Sequence[Probed], seconds: float, looks: Sequence[_Seen], demands: Sequence[Demand], judge: Judge | None
 ) -> Way:  # fmt: skip
     traces = [part.drawn.trace for part in parts]
     way = Way(
@@ -238,9 +244,10 @@ def _way(
         probability=[float(p) for look in looks for p in look.probability],
         acts=[float(x) for look in looks for x in look.lead],
     )
-    if detector is not None:
-        found = detector.detect(way.pictures, [d.names for d in draws])
-        way.seen = [bool(judged(d, f)["relations"][0]["holds"]) for d, f in zip(draws, found, strict=True)]
+    if judge is not None:
+        found = [judgement.verdict for judgement in judge.judge(way.pictures, demands)]
+        way.seen = [one.relations[0].holds for one in found]
+        way.present = [one.present for one in found]
     return way
 
 
@@ -289,6 +296,8 @@ def _figures(
         spread=mean(steered.spread) / max(mean(plain.spread), 1e-12),
         seen_plain=share(plain.seen) if plain.seen else None,
         seen_steered=share(steered.seen) if steered.seen else None,
+        present_plain=share(plain.present) if plain.present else None,
+        present_steered=share(steered.present) if steered.present else None,
     )
 
 

@@ -10,7 +10,7 @@ from .verdict import LEAD
 
 
 def check_sheet(check: Check, title: str, edge: int = 192) -> Image.Image:
-    """title: over everything. edge: longest side of a picture in pixels. A tick: the relation holds, as the detector sees
+    """title: over everything. edge: longest side of a picture in pixels. A tick: the relation holds, as the judge sees
     it, or, without one, by where the words act."""
     prompts, seeds = list(dict.fromkeys(check.prompts)), list(dict.fromkeys(check.seeds))
     ways: list[tuple[str, Way]] = [("plain", check.plain)]

@@ -38,6 +38,8 @@ MANY = 0.5
 SPREAD = (0.8, 1.25)
 """Spread of the finished latent, steered to plain, in which pictures are as usual."""
 
+PLAINLY = "Use this model plainly (strength 0)"
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -48,7 +50,8 @@ class Figures:
     reading of steering. kept: share of pictures read as right later on, at a pass without moves. acts_plain,
     acts_steered: share of the pictures in which the words act as asked. lead_plain, lead_steered: how far, and
     lead_sure less its standard error, in sides of the picture. spread: of the finished latents, steered to plain.
-    seen_plain, seen_steered: share in which a detector finds the relation, None without one.
+    seen_plain, seen_steered: share in which a judge sees the relation, present_plain, present_steered: both objects; None
+    without one.
     """
 
     texture: float
@@ -64,6 +67,8 @@ class Figures:
     spread: float
     seen_plain: float | None = None
     seen_steered: float | None = None
+    present_plain: float | None = None
+    present_steered: float | None = None
 
 
 @dataclass(frozen=True)
@@ -84,21 +89,26 @@ def unreadable(reason: str) -> Verdict:
     )
 
 
+def noise(figures: Figures) -> Verdict | None:
+    """The verdict on a model that draws noise; None for one that draws pictures."""
+    f = figures
+    if f.texture >= NOISE:
+        return None
+    return Verdict(
+        "will not obey",
+        f"Its pictures are noise (neighbouring places of a finished latent are alike by {f.texture:.2f}), as of a model "
+        f"that was never trained; that the moves bring the probability from {f.before:.2f} to {f.after:.2f} says nothing.",
+        f"{PLAINLY}, and see that its weights are whole.",
+    )
+
+
 def verdict(figures: Figures) -> Verdict:
     """The first of these that is true: the model draws noise, the words do not follow the moves - because the maps do not
-    tell words apart, or although they do -, what was reached is lost again, the maps or a detector raise doubts; else the
+    tell words apart, or although they do -, what was reached is lost again, the maps or a judge raise doubts; else the
     model will obey."""
     f = figures
-    plainly = "Use this model plainly (strength 0)"
-    if f.texture < NOISE:
-        return Verdict(
-            "will not obey",
-            "Its pictures are noise (neighbouring places of a finished latent are alike by "
-            f"{f.texture:.2f}), as of a model "
-            f"that was never trained; that the moves bring the probability from {f.before:.2f} to "
-            f"{f.after:.2f} says nothing.",
-            f"{plainly}, and see that its weights are whole.",
-        )
+    if (drawn := noise(f)) is not None:
+        return drawn
     follows = f.acts_steered >= MOST and f.lead_sure >= SURE_LEAD
     helped = f.acts_steered >= MANY and f.acts_steered >= f.acts_plain + 0.25 and f.lead_sure >= LEAD
     if not follows and f.alike >= ALIKE:
@@ -109,7 +119,7 @@ def verdict(figures: Figures) -> Verdict:
             f"not belong to it: the moves bring the probability from {f.before:.2f} to {f.after:.2f}, and "
             "the words act where "
             f"they were asked to in only {f.acts_steered:.0%} of the steered pictures (plain {f.acts_plain:.0%}).",
-            f"{plainly}; if it was merged or patched, look at its attention and its text encoder.",
+            f"{PLAINLY}; if it was merged or patched, look at its attention and its text encoder.",
         )
     if not follows and not helped:
         return Verdict(
@@ -118,7 +128,7 @@ def verdict(figures: Figures) -> Verdict:
             f"act where they were asked to in only {f.acts_steered:.0%} of the steered pictures (plain "
             f"{f.acts_plain:.0%}): "
             "the moves deceive the classifier and do not place the objects.",
-            f"{plainly}, or train a classifier for it.",
+            f"{PLAINLY}, or train a classifier for it.",
         )
     if not follows:
         return Verdict(
@@ -147,21 +157,22 @@ def verdict(figures: Figures) -> Verdict:
     if f.seen_steered is not None and f.seen_steered < MOST and f.seen_steered < (f.seen_plain or 0.0) + 0.25:
         return Verdict(
             "may obey",
-            f"Its attention says that the objects stand as asked, but the detector sees it in only {f.seen_steered:.0%} of "
+            f"Its attention says that the objects stand as asked, but the judge sees it in only {f.seen_steered:.0%} of "
             f"the steered pictures (plain {f.seen_plain or 0.0:.0%}).",
-            "Look at the sheet: either the objects are missing, or the detector does not know them.",
+            "Look at the sheet: either the objects are missing, or the judge does not know them.",
         )
-    seen = f", and the detector agrees ({f.seen_steered:.0%})" if f.seen_steered is not None else ""
+    seen = f", and the judge agrees ({f.seen_steered:.0%})" if f.seen_steered is not None else ""
     return Verdict(
         "will obey",
         f"Its maps tell words apart (they share {f.alike:.0%}), and after the moves the words act where "
         "they were asked to in "
         f"{f.acts_steered:.0%} of the pictures (plain {f.acts_plain:.0%}){seen}.",
-        _advice(f),
+        advice(f),
     )
 
 
-def _advice(f: Figures) -> str:
+def advice(f: Figures) -> str:
+    """How to use a model that will obey."""
     if not SPREAD[0] <= f.spread <= SPREAD[1]:
         return (
             f"Use strength 0.5: the moves change the latent's spread to {f.spread:.2f} of the plain one, and pictures may "

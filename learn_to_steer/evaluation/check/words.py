@@ -35,7 +35,8 @@ def check_lines(check: Check, classifier: str, settings: Sequence[str]) -> list[
         ]
         if f.seen_steered is not None:
             lines.append(
-                f"A detector sees the relation in {f.seen_steered:.0%}, plain {f.seen_plain or 0:.0%}."
+                f"Judge: the relation in {f.seen_steered:.0%} of the steered pictures, plain {f.seen_plain or 0:.0%}; "
+                f"both objects in {f.present_steered or 0:.0%}, plain {f.present_plain or 0:.0%}."
             )
     lines.append(check.verdict.advice)
     if check.verdict.answer in ("will obey", "may obey"):

@@ -6,39 +6,28 @@ be read either way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from ..detections import Detection, Mask, PixelBox
 from .base import collected
 from .loading import Loaded
-from .vocabulary import Vocabulary
+from .vocabulary import VocabularyDetector
 
 THRESHOLD = 0.5
 """Of scores, the library's own."""
 
 
-class Mask2FormerDetector:
+class Mask2FormerDetector(VocabularyDetector):
     """An `evaluation.detectors.Detector`. panoptic: each pixel belongs to one segment at most; else instances, which may
     overlap."""
 
     def __init__(self, loaded: Loaded, threshold: float = THRESHOLD, panoptic: bool = False) -> None:
-        self.loaded, self.threshold, self.panoptic = loaded, threshold, panoptic
-        self.labels: dict[int, str] = loaded.model.config.id2label
-        self.vocabulary = Vocabulary(self.labels.values())
-
-    def unknown(self, names: Iterable[str]) -> list[str]:
-        """Names that are no label of the model."""
-        return self.vocabulary.unknown(names)
-
-    @torch.no_grad()
-    def detect(self, pictures: np.ndarray, names: Sequence[Sequence[str]]) -> list[list[Detection]]:
-        """See `evaluation.detectors.Detector`."""
-        return [self._one(p, list(n)) for p, n in zip(pictures, names, strict=True)]
+        super().__init__(loaded, threshold)
+        self.panoptic = panoptic
 
     def _one(self, picture: np.ndarray, names: list[str]) -> list[Detection]:
         processor, model = self.loaded.processor, self.loaded.model

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 import numpy as np
-import torch
 from PIL import Image
 
 from ..detections import Detection
 from .base import collected
 from .loading import Loaded
-from .vocabulary import Vocabulary
+from .vocabulary import VocabularyDetector
 
 THRESHOLD = 0.5
 """Of scores, the library's own."""
 
 
-class RTDetrDetector:
+class RTDetrDetector(VocabularyDetector):
     """An `evaluation.detectors.Detector`."""
 
     def __init__(self, loaded: Loaded, threshold: float = THRESHOLD) -> None:
-        self.loaded, self.threshold = loaded, threshold
-        self.labels: dict[int, str] = loaded.model.config.id2label
-        self.vocabulary = Vocabulary(self.labels.values())
-
-    def unknown(self, names: Iterable[str]) -> list[str]:
-        """Names that are no label of the model."""
-        return self.vocabulary.unknown(names)
-
-    @torch.no_grad()
-    def detect(self, pictures: np.ndarray, names: Sequence[Sequence[str]]) -> list[list[Detection]]:
-        """See `evaluation.detectors.Detector`."""
-        return [self._one(p, list(n)) for p, n in zip(pictures, names, strict=True)]
+        super().__init__(loaded, threshold)
 
     def _one(self, picture: np.ndarray, names: list[str]) -> list[Detection]:
         processor, model = self.loaded.processor, self.loaded.model

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
-from ..detections import plain_name
+import numpy as np
+import torch
+
+from ..detections import Detection, plain_name
+from .loading import Loaded
 
 SAME = (
     ("motorcycle", "motorbike"),
@@ -48,3 +53,25 @@ class Vocabulary:
         """The name among `names` that this label is, else the label in COCO's words."""
         kind = class_name(label)
         return next((plain_name(name) for name in names if class_name(name) == kind), kind)
+
+
+class VocabularyDetector(ABC):
+    """An `evaluation.detectors.Detector` of the labels that a loaded model was trained on. threshold: of scores."""
+
+    def __init__(self, loaded: Loaded, threshold: float) -> None:
+        self.loaded, self.threshold = loaded, threshold
+        self.labels: dict[int, str] = loaded.model.config.id2label
+        self.vocabulary = Vocabulary(self.labels.values())
+
+    def unknown(self, names: Iterable[str]) -> list[str]:
+        """Names that are no label of the model."""
+        return self.vocabulary.unknown(names)
+
+    @torch.no_grad()
+    def detect(self, pictures: np.ndarray, names: Sequence[Sequence[str]]) -> list[list[Detection]]:
+        """See `evaluation.detectors.Detector`."""
+        return [self._one(p, list(n)) for p, n in zip(pictures, names, strict=True)]
+
+    @abstractmethod
+    def _one(self, picture: np.ndarray, names: list[str]) -> list[Detection]:
+        """What one picture (height, width, 3) uint8 shows, called as in `names`."""

@@ -211,6 +211,34 @@ def narrow_heads(x: Tensor, heads: int, width: int) -> Tensor:
     return x.unflatten(-1, (heads, -1))[..., :width].flatten(-2)
 
 
+class WideHeads:
+    """An attention as its processor sees it, with heads that are wide enough for the bias. Everything else is the
+    attention's own. guided: its processor. width: channels of a head; wide: with those of the bias. some: queries that are
+    sampled, once there are any."""
+
+    def __init__(self, attention: Any, guided: GuidedProcessor) -> None:
+        self.own, self.guided, self.heads = attention, guided, attention.heads
+        self.width = self.wide = 0
+        self.some: Tensor | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.own, name)
+
+    def to_v(self, x: Tensor, *args: Any) -> Tensor:
+        return wide_heads(self.own.to_v(x, *args), self.heads, self.wide)
+
+    @property
+    def to_out(self) -> list[Any]:
+        return [self._out, self.own.to_out[1]]
+
+    def _out(self, x: Tensor, *args: Any) -> Tensor:
+        return self.own.to_out[0](narrow_heads(x, self.heads, self.width), *args)
+
+    def _longer(self, query: Tensor) -> Tensor:
+        """The kernel takes its scale from the width that it sees."""
+        return query * (self.wide / self.width) ** 0.5
+
+
 def unwatched(module: Any, *arguments: Any) -> Any:
     """A call of a module past its hooks: what is computed on the side must not be read as the model's own pass."""
     return module.forward(*arguments)

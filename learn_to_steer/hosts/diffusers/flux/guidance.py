@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ....guidance import folded_key, folded_query, folded_width, logit_spread, mask, sampled_rows
-from ..guidance import GuidedProcessor, Place, narrow_heads, unwatched, wide_heads
+from ..guidance import GuidedProcessor, Place, WideHeads, narrow_heads, unwatched, wide_heads
 from .transformer import _rotated, flux_attention_layers
 
 Rotation = tuple[Tensor, Tensor]
@@ -61,7 +61,7 @@ class GuidedJointAttention(GuidedProcessor):
             return self.plain(attention, hidden, *given, *args, **kwargs)
         fused = bool(getattr(attention, "fused_projections", False))
         if self.folding and attention_mask is None and not fused:
-            wide = _WideHeads(attention, self, encoder_hidden_states is None, image_rotary_emb)
+            wide = _WideJointHeads(attention, self, encoder_hidden_states is None, image_rotary_emb)
             result = self.plain(wide, hidden, encoder_hidden_states, None, wide.rotation(), *args, **kwargs)
             # A single block projects outside of its attention.
             return result if isinstance(result, tuple) else narrow_heads(result, wide.heads, wide.width)
@@ -107,24 +107,21 @@ class GuidedJointAttention(GuidedProcessor):
         return F.pad(bias, (0, image.shape[1], length, 0))
 
 
-class _WideHeads:
-    """A joint attention as its processor sees it, with heads that are wide enough for the bias. Everything else is the
-    attention's own. single: text and image come as one sequence, text first."""
+class _WideJointHeads(WideHeads):
+    """See `WideHeads`. single: text and image come as one sequence, text first."""
+
+    guided: GuidedJointAttention
 
     def __init__(
         self, attention: Any, guided: GuidedJointAttention, single: bool, rotation: Rotation | None
     ) -> None:
-        self.own, self.guided, self.single, self._rotation = attention, guided, single, rotation
-        self.heads = attention.heads
+        super().__init__(attention, guided)
+        self.single, self._rotation = single, rotation
         self.width = attention.to_q.out_features // attention.heads
         self.wide = folded_width(self.width, guided.fields.shape[1])
         self.head_dim = self.wide
         self.text = guided.guiding.columns.shape[-1]
         self.where: Tensor | None = None
-        self.some: Tensor | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.own, name)
 
     def rotation(self) -> Rotation | None:
         """The same rotation, and none of the further channels."""
@@ -139,9 +136,6 @@ class _WideHeads:
 
     def to_k(self, x: Tensor) -> Tensor:
         return wide_heads(self.own.to_k(x), self.heads, self.wide)
-
-    def to_v(self, x: Tensor) -> Tensor:
-        return wide_heads(self.own.to_v(x), self.heads, self.wide)
 
     def add_q_proj(self, x: Tensor) -> Tensor:
         return wide_heads(self.own.add_q_proj(x), self.heads, self.wide)
@@ -177,13 +171,6 @@ class _WideHeads:
     def norm_added_k(self, key: Tensor) -> Tensor:
         return self._folded(self.own.norm_added_k(key[..., : self.width]).transpose(1, 2))
 
-    @property
-    def to_out(self) -> list[Any]:
-        return [self._out, self.own.to_out[1]]
-
-    def _out(self, x: Tensor) -> Tensor:
-        return self.own.to_out[0](narrow_heads(x, self.heads, self.width))
-
     def to_add_out(self, x: Tensor) -> Tensor:
         return self.own.to_add_out(narrow_heads(x, self.heads, self.width))
 
@@ -193,7 +180,3 @@ class _WideHeads:
         columns = self.guided.strong_columns(self.some, key[:, :, : self.text], self.where, self._rotation)
         columns = F.pad(columns, (0, key.shape[2] - self.text))
         return folded_key(key, columns, self.wide).transpose(1, 2)
-
-    def _longer(self, query: Tensor) -> Tensor:
-        """The kernel takes its scale from the width that it sees."""
-        return query * (self.wide / self.width) ** 0.5

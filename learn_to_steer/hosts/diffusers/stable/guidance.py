@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ....guidance import folded_key, folded_query, folded_width, logit_spread, mask, sampled_rows
-from ..guidance import GuidedProcessor, Place, narrow_heads, unwatched, wide_heads
+from ..guidance import GuidedProcessor, Place, WideHeads, unwatched
 from .unet import _located
 
 
@@ -77,7 +77,7 @@ class GuidedCrossAttention(GuidedProcessor):
             return self.plain(attention, hidden, encoder_hidden_states, attention_mask, *args, **kwargs)
         given: Any = attention
         if self.folding and attention_mask is None and attention.norm_q is None and attention.norm_k is None:
-            given = _WideHeads(attention, self)
+            given = _WideCrossHeads(attention, self)
         else:
             bias = self._mask(attention, hidden, encoder_hidden_states)
             attention_mask = bias if attention_mask is None else attention_mask + bias
@@ -106,17 +106,10 @@ class GuidedCrossAttention(GuidedProcessor):
         return mask(fields, columns).flatten(0, 1).to(hidden.dtype)
 
 
-class _WideHeads:
-    """A cross-attention as its processor sees it, with heads that are wide enough for the bias. Everything else is the
-    attention's own."""
+class _WideCrossHeads(WideHeads):
+    """See `WideHeads`."""
 
-    def __init__(self, attention: Any, guided: GuidedCrossAttention) -> None:
-        self.own, self.guided, self.heads = attention, guided, attention.heads
-        self.some: Tensor | None = None
-        self.width = self.wide = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.own, name)
+    guided: GuidedCrossAttention
 
     def to_q(self, hidden: Tensor, *args: Any) -> Tensor:
         query = self._by_head(self.own.to_q(hidden, *args))
@@ -124,25 +117,13 @@ class _WideHeads:
         self.wide = folded_width(self.width, self.guided.fields.shape[1])
         self.some = query[:, :, sampled_rows(query.shape[2], query.device)]
         fields = self.guided.rows(self.guided.fields, len(query))
-        # The processor takes the scale from the width that it sees.
-        longer = query * (self.wide / self.width) ** 0.5
-        return self._together(folded_query(longer, fields, self.wide, self.wide**-0.5))
+        return self._together(folded_query(self._longer(query), fields, self.wide, self.wide**-0.5))
 
     def to_k(self, text: Tensor, *args: Any) -> Tensor:
         key = self._by_head(self.own.to_k(text, *args))
         assert self.some is not None  # queries come first
         columns = self.guided.strong_columns(self.some, key, self.width**-0.5)
         return self._together(folded_key(key, columns, self.wide))
-
-    def to_v(self, text: Tensor, *args: Any) -> Tensor:
-        return wide_heads(self.own.to_v(text, *args), self.heads, self.wide)
-
-    @property
-    def to_out(self) -> list[Any]:
-        return [self._out, self.own.to_out[1]]
-
-    def _out(self, hidden: Tensor, *args: Any) -> Tensor:
-        return self.own.to_out[0](narrow_heads(hidden, self.heads, self.width), *args)
 
     def _by_head(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
