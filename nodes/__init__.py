@@ -16,6 +16,7 @@ TOPICS = (
     "steering",
     "layout",
     "samplers",
+    "first_noise",
     "attention",
     "boxes",
     "report",

@@ -44,6 +44,18 @@ def checked_count(count: object) -> int:
     return count
 
 
+def scoring_targets(
+    targets: Sequence[Sequence[Target]], objects: Sequence[Sequence[str]]
+) -> list[list[Target]]:
+    """What a first noise is scored by: the relations, and the presence of every object, of the images with targets."""
+    wanted: list[list[Target]] = []
+    for image, names in zip(targets, objects, strict=True):
+        related: list[Target] = [target for target in image if isinstance(target, RelationTarget)]
+        there: list[Target] = [PresenceTarget(slot) for slot in range(len(names))]
+        wanted.append(related + there if image else [])
+    return wanted
+
+
 def scores(reading: Reading, targets: Sequence[Sequence[Target]]) -> Tensor:
     """(b,) float64 on the CPU: the product of the probabilities of an image's relations, times the least of those of the
     presence of its objects; 1 where it has neither. Relations of a reading without presence targets count alone."""

@@ -70,15 +70,16 @@ def test_a_family_without_its_module(node, hidden):
     [
         ("comfy.samplers", {"SteeringKSampler", "SteeringKSamplerAdvanced", "SteeringOptions",
                             "ApplyRelationSteering", "CaptureAttention", "AttentionHeatmaps", "ClassifyRelation",
-                            "CheckSteering", "RecordRelations"}),
+                            "CheckSteering", "BestFirstNoise", "RecordRelations"}),
         ("comfy.sample", {"SteeringKSampler", "SteeringKSamplerAdvanced", "CaptureAttention",
-                          "AttentionHeatmaps", "ClassifyRelation", "CheckSteering"}),
+                          "AttentionHeatmaps", "ClassifyRelation", "CheckSteering", "BestFirstNoise"}),
         ("comfy.patcher_extension", {"SteeringKSampler", "SteeringKSamplerAdvanced", "ApplyRelationSteering",
                                      "SteeringOptions", "CaptureAttention", "AttentionHeatmaps", "ClassifyRelation",
-                                     "CheckSteering", "RecordRelations"}),
+                                     "CheckSteering", "BestFirstNoise", "RecordRelations"}),
+        ("comfy_extras.nodes_custom_sampler", {"BestFirstNoise"}),
     ],
 )  # fmt: skip
-def test_a_module_that_all_steering_needs(node, hidden, lost):
+def test_a_module_that_nodes_need(node, hidden, lost):
     """The prompt, the loaders and the report are there all the same, and one sentence says what is not."""
     said = _without(hidden, False)
     assert f"NODES {sorted(set(node.classes) - lost)}" in said

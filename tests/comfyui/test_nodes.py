@@ -29,7 +29,7 @@ def test_nothing_heavy_at_the_door():
 
 
 def test_the_host_can_describe_every_node(node):
-    assert len(node.classes) == 17
+    assert len(node.classes) == 18
     for node_class in node.classes.values():
         schema = node_class.GET_SCHEMA()
         schema.validate()

@@ -75,26 +75,43 @@ class _Capturing(comfy.samplers.Sampler):
             x = for_autograd(
                 base.model_sampling.noise_scaling(timestep[:1].view(1, 1, 1, 1), noise, latent_image, False)
             )
-            relations = self.relations
-            conds = model_wrap.conds["positive"]
-            if (sentence := why_not_owned(relations, conds)) is not None:
-                raise SteeringError(sentence)
-            now = [
-                (entry, places(relations, entry.get("cross_attn"))) for entry in holding_now(conds, timestep)
-            ]
-            entry, begins = next(((e, at) for e, at in now if at), (None, ()))
-            if entry is None:
-                raise SteeringError(
-                    "Expected a prompt that is in use at this noise level, found that it holds at others only; choose "
-                    "another noise level or remove the timestep range."
-                )
-            weights = placed(self.weights, begins, entry["cross_attn"].shape[1])
-            located = located_layers(base.diffusion_model)
-            branch = ConditionalBranch(base, base, entry, x, timestep, 1.0, extra_args, located)
+            branch, weights = prompts_branch(
+                self.relations, model_wrap, x, timestep, extra_args, self.weights
+            )
             images = range(x.shape[0])
             step = StepInfo(0, 1, float(timestep[0]))
-            self.maps = branch.read(x, images, step, weights.to(x.device), None)
+            self.maps = branch.read(x, images, step, weights, None)
         return latent_image
+
+
+def prompts_branch(
+    relations: PromptRelations,
+    guider: Any,
+    x: Tensor,
+    timestep: Tensor,
+    given: dict[str, Any],
+    weights: Tensor,
+) -> tuple[ConditionalBranch, Tensor]:
+    """The branch of a prompt's own conditioning at a noise level, and its token weights there.
+
+    guider: of the host, prepared. x: the batch, as the model is given it; timestep (B,) sigmas. given: keywords of the
+    sampler's call. weights (B, O, T) of the prompt. Raises SteeringError where the conditioning is another prompt's, or
+    holds at other noise levels only.
+    """
+    conds = guider.conds["positive"]
+    if (sentence := why_not_owned(relations, conds)) is not None:
+        raise SteeringError(sentence)
+    now = [(entry, places(relations, entry.get("cross_attn"))) for entry in holding_now(conds, timestep)]
+    entry, begins = next(((e, at) for e, at in now if at), (None, ()))
+    if entry is None:
+        raise SteeringError(
+            "Expected a prompt that is in use at this noise level, found that it holds at others only; choose "
+            "another noise level or remove the timestep range."
+        )
+    base = guider.inner_model
+    located = located_layers(base.diffusion_model)
+    branch = ConditionalBranch(base, base, entry, x, timestep, 1.0, given, located)
+    return branch, placed(weights, begins, entry["cross_attn"].shape[1]).to(x.device)
 
 
 def capture(

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from ...objectives import (
-    CombinedObjective,
-    Objective,
-    PresenceTarget,
-    RelationTarget,
-    StepInfo,
-    Target,
-)
-from ...steering import FirstNoise, SteeringTrace, best_of, scored, seed_of
+from ...objectives import CombinedObjective, Objective, StepInfo
+from ...steering import FirstNoise, SteeringTrace, best_of, scored, scoring_targets, seed_of
 from ..protocol import evaluator
 from ..targets import BatchTargets
 from .branch import Branch
@@ -83,15 +74,3 @@ def tried(
     seeds[:] = [seed_of(seed, best[i]) for i, seed in enumerate(own)]
     run.generators = [generators[attempt][i] for i, attempt in enumerate(best)]
     return torch.stack([noises[attempt][i] for i, attempt in enumerate(best)])
-
-
-def scoring_targets(
-    targets: Sequence[Sequence[Target]], objects: Sequence[Sequence[str]]
-) -> list[list[Target]]:
-    """What a first noise is scored by: the relations, and the presence of every object, of the images with targets."""
-    wanted: list[list[Target]] = []
-    for image, names in zip(targets, objects, strict=True):
-        related: list[Target] = [target for target in image if isinstance(target, RelationTarget)]
-        there: list[Target] = [PresenceTarget(slot) for slot in range(len(names))]
-        wanted.append(related + there if image else [])
-    return wanted
