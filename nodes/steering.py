@@ -35,8 +35,8 @@ class SteeringOptions(io.ComfyNode):
             **aliases("steering plan", "strength", "layout"),
             display_name="Steering Options",
             category=CATEGORY,
-            description='When, how often and how far to steer. Without this node the plan "fast" is used. "plan", "strength" '
-            'and "method" always count; the other settings only where the plan is "custom".',
+            description='When, how often and how far to steer. Without this node the plan "fast" is used. "plan", "strength", '
+            '"method" and "goals" always count; the other settings only where the plan is "custom".',
             inputs=[
                 io.Combo.Input("plan", options=["fast", "paper", "paper-schnell", "custom"], default="fast", tooltip='"fast": up to three evaluations at a step of the first 40% of the schedule, where a relation does not hold yet. "paper": as published, up to 16 at each step of the first half. "paper-schnell": the same in the first quarter. "custom": the settings below; with the other plans they do nothing.'),
                 io.Float.Input("strength", default=1.0, min=0.0, max=10.0, step=0.05, tooltip="Counts with every plan: multiplies every move, and the bias of the methods with attention; 0 switches steering off, bit for bit."),
@@ -51,7 +51,7 @@ class SteeringOptions(io.ComfyNode):
                 io.Combo.Input("combine", options=["sum", "round_robin"], default="sum", tooltip="Custom, for several relations: all together, or one after the other.", **ADVANCED),
                 io.String.Input("layers", default="", optional=True, tooltip='Custom: names of attention layers to read, such as "mid.0, up.1.0", separated by commas; empty: the classifier\'s own. Only for classifiers that take any layers.', **ADVANCED),
                 io.Combo.Input("method", options=list(METHODS), default="gradient", optional=True, tooltip='"gradient": moves of the latent, after the plan above. "attention": no gradient and no further pass: the places of the objects are solved from the relations and written into the model\'s attention in the first steps; works for quantised and compiled models, and without a classifier. "both": attention first, few moves where a relation still does not hold.'),
-                io.Combo.Input("goals", options=list(GOALS), default="relation", optional=True, tooltip='What the moves are for, with every plan. "separation": the named objects do not lie on each other, which keeps objects from fusing where a prompt states several relations. "presence": each named object has a place of its own. "implied": A above B and B above C, so A above C. "single": no object twice. The last three also steer a prompt without a relation, such as "a cat and a dog".', **ADVANCED),
+                io.Combo.Input("goals", options=list(GOALS), default="relation", optional=True, tooltip='Counts with every plan: what the moves are for. "separation": the named objects do not lie on each other, which keeps objects from fusing where a prompt states several relations. "presence": each named object has a place of its own. "implied": A above B and B above C, so A above C. "single": no object twice. The last three also steer a prompt without a relation, such as "a cat and a dog".'),
             ],
             outputs=[OPTIONS.Output("options", display_name="options", tooltip="For Apply Relation Steering and the steering samplers.")],
         )  # fmt: skip

@@ -72,7 +72,7 @@ def test_the_options_say_which_of_them_count(schemas):
     schema = schemas["LearnToSteer_SteeringOptions"]
     assert 'only where the plan is "custom"' in schema.description
     for part in schema.inputs:
-        always = part.id in ("plan", "strength", "method")
+        always = part.id in ("plan", "strength", "method", "goals")
         assert always != part.tooltip.startswith("Custom"), part.id
         if hasattr(part, "advanced"):
             assert bool(part.advanced) != always, part.id
