@@ -35,6 +35,9 @@ def test_a_prompt_without_a_relation_is_steered_by_its_objects_alone(node, world
     assert _read(log) == {"dog is there", "car is there", "dog apart from car"}
     assert not torch.equal(samples, plain) and samples.isfinite().all()
     assert not log.reasons
+    guided = options(node, goals="relation, presence", method="attention")
+    samples, log = steered(node, two, options=guided)
+    assert torch.equal(samples, plain) and "states no relation" in " ".join(log.reasons)
 
 
 def test_each_goal_has_its_targets_beside_the_relations(node, world):

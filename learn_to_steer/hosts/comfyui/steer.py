@@ -93,8 +93,9 @@ def _guides(steering: Steering) -> bool:
 
 
 def _wishes(steering: Steering) -> bool:
-    """Whether the goals ask for anything without a relation."""
-    return bool(set(goals_of(steering.objective)) - {"relation", "implied"} and steering.relations.objects)
+    """Whether moves have a goal without a relation."""
+    beside = set(goals_of(steering.objective)) - {"relation", "implied"}
+    return bool(steering.moves and beside and steering.relations.objects)
 
 
 def left_out(steering: Steering) -> list[str]:
