@@ -106,9 +106,10 @@ def work(name: str, size: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
         guidance.token_columns([[[2], [7, 8]]], tokens),
         [0],
         4.0,
+        background=0.3,
     )
     located = located_layers(network)
-    names = guidance.guided_layers(family, [one.layer for one in located])
+    names = guidance.guided_layers([one.layer for one in located])
     own = torch.zeros(1, 1, tokens)
     own[..., :10] = 1.0
 
@@ -118,7 +119,9 @@ def work(name: str, size: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
         options: dict[str, Any] = {"cond_or_uncond": [1, 0][-rows:]}
         with ExitStack() as stack:
             if guided:
-                passed = GuidedPass(control, control.columns, own, names, slice(rows - 1, rows), rows, print)
+                spread = guidance.ModelSpread(1, len(names))
+                columns, last = control.guided_columns, slice(rows - 1, rows)
+                passed = GuidedPass(control, spread, columns, own, names, last, rows, print)
                 given = {"x": x, "context": context}
                 stack.enter_context(hung(passed, hooks, located, network, given, options))
             return network(x, torch.full((rows,), 0.5), context=context, y=y, transformer_options=options)

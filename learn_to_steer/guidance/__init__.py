@@ -1,6 +1,7 @@
 """Attention guidance: a layout solved from the relations, written into the attention as a soft peak for each object."""
 
 from .bias import (
+    background_field,
     folded,
     folded_key,
     folded_query,
@@ -15,7 +16,15 @@ from .bias import (
 from .control import AttentionGuidance, GuidedStep
 from .layout import Box, Layout, can_lay_out, solve_layout
 from .plan import AFTER_GUIDANCE, METHODS, GuidancePlan, Method, check_method
-from .strength import STRENGTHS, Calibrated, calibrated, guided_layers, logit_spread, sampled_rows
+from .strength import (
+    STRENGTHS,
+    Calibrated,
+    ModelSpread,
+    calibrated,
+    guided_layers,
+    logit_spread,
+    sampled_rows,
+)
 
 __all__ = [
     "AFTER_GUIDANCE",
@@ -28,6 +37,8 @@ __all__ = [
     "GuidedStep",
     "Layout",
     "Method",
+    "ModelSpread",
+    "background_field",
     "calibrated",
     "can_lay_out",
     "check_method",

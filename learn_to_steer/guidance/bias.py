@@ -1,8 +1,13 @@
-"""The bias: a soft peak where an object belongs, on the image-to-text logits of its words.
+"""The bias: on the image-to-text logits of an object's words, up where it belongs and down everywhere else.
 
 It is kept in factors: a field over the picture for each object, and the columns of its words. What is added to the logit of
 position n and token t is the sum over objects k of field_k(n) * column_k(t), so it has one rank an object and fits into as
 many further channels of queries and keys. Any attention kernel can then do it, and no matrix of image x text is made.
+
+The background may have a field as well, on the tokens before the first object and behind the last one: the text's begin,
+style and scenery. In a causal text encoder such as CLIP's every token knows of the words before it, the end and the padding
+of the whole prompt; a position that is kept from an object's own words finds it there and paints it a second time. The
+begin knows of nothing.
 """
 
 from __future__ import annotations
@@ -32,17 +37,16 @@ def peaks(layout: Layout, height: int, width: int, spread: float) -> Tensor:
     return torch.exp(-(across + down) / 2).flatten(1)
 
 
-def object_fields(
-    layout: Layout, height: int, width: int, spread: float, others: float = 1.0, elsewhere: float = 0.0
-) -> Tensor:
-    """(K, height * width) float32: each object's peak, less `others` times the highest peak of the other objects there,
-    less `elsewhere` times how far the position lies outside its own peak (0 in the middle of it, 1 far away)."""
-    own = peaks(layout, height, width, spread)
-    fields = own - elsewhere * (1 - own)
-    if len(own) > 1 and others:
-        rest = [own[[j for j in range(len(own)) if j != k]].amax(0) for k in range(len(own))]
-        fields = fields - others * torch.stack(rest)
-    return fields
+def object_fields(layout: Layout, height: int, width: int, spread: float) -> Tensor:
+    """(K, height * width) float32: 1 in the middle of each object's place, -1 far from it, along its peak."""
+    return 2 * peaks(layout, height, width, spread) - 1
+
+
+def background_field(layout: Layout, height: int, width: int, spread: float) -> Tensor:
+    """(height * width,) float32: 1 far from every place, 0 in the middle of one. Without places nothing is background."""
+    if not len(layout):
+        return torch.zeros(height * width)
+    return 1 - peaks(layout, height, width, spread).amax(0)
 
 
 def token_columns(positions: Sequence[Sequence[Sequence[int]]], length: int) -> Tensor:

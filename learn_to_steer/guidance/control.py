@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..objectives import RelationTarget
-from .bias import object_fields
+from .bias import background_field, object_fields
 from .layout import Layout
 from .plan import GuidancePlan
 
@@ -30,7 +30,8 @@ class AttentionGuidance:
     plan: with a strength of 0 nothing is guided. targets: per image, its relations. layouts: per image, of the same object
     slots (None: the image is not guided). columns (B, K, T): tokens of the objects, see `bias.token_columns`. steps:
     indices of the run's steps that are guided, see `steering.steered_steps`. strength: of the bias, in the unit of
-    `plan.strength`.
+    `plan.strength`. tokens (B, T): 1 at those of the whole prompt and at its begin, 0 at its end and the padding (None: 1
+    everywhere). background: see `GuidancePlan.background`.
 
     The maps that `observe` is given must come from logits without the bias.
     """
@@ -42,6 +43,7 @@ class AttentionGuidance:
     steps: Collection[int]
     strength: float
     tokens: Tensor | None = None
+    background: float = 0.0
     record: list[GuidedStep] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -100,20 +102,39 @@ class AttentionGuidance:
                     gates[image, target.subject] = gates[image, target.object] = 1.0
         return gates
 
+    @property
+    def guided_columns(self) -> Tensor:
+        """(B, K + 1, T), or (B, K, T) without a background: the second factor of the bias: `columns`, and the tokens around
+        them, see `bias`."""
+        if not self._has_background:
+            return self.columns
+        objects = self.columns.amax(1)
+        inside = objects.cummax(-1).values * objects.flip(-1).cummax(-1).values.flip(-1)
+        tokens = torch.ones_like(inside) if self.tokens is None else self.tokens
+        return torch.cat([self.columns, (tokens * (1 - inside))[:, None]], 1)
+
     def fields(self, height: int, width: int) -> Tensor:
-        """(B, K, height * width) float32: the field of each object over a grid, for the next step; 0 for what is off. Times
-        the strength and the layer's spread it is the first factor of the bias, `columns` the second."""
+        """As `guided_columns`, with (height * width) for T, float32: the fields of the objects and of the background over a
+        grid, for the next step; 0 for what is off. Times the strength and the model's spread it is the first factor of the
+        bias."""
         if (height, width) not in self._made:
-            whole = torch.zeros(*self.columns.shape[:2], height * width)
+            whole = torch.zeros(*self.guided_columns.shape[:2], height * width)
             for image in self.images:
                 layout = self.layouts[image]
                 assert layout is not None
-                plan = self.plan
-                whole[image, : len(layout)] = object_fields(
-                    layout, height, width, plan.width, plan.others, plan.elsewhere
-                )
+                whole[image, : len(layout)] = object_fields(layout, height, width, self.plan.width)
+                if self._has_background:
+                    field_of = background_field(layout, height, width, self.plan.width)
+                    whole[image, -1] = self.background * field_of
             self._made[height, width] = whole
-        return self._made[height, width] * self.gates()[..., None]
+        gates = self.gates()
+        if self._has_background:
+            gates = torch.cat([gates, gates.amax(1, keepdim=True)], 1)
+        return self._made[height, width] * gates[..., None]
+
+    @property
+    def _has_background(self) -> bool:
+        return self.background > 0 and bool(self.columns.shape[1])
 
     def _on(self) -> list[list[bool]]:
         guided = set(self.images)

@@ -25,11 +25,11 @@ class GuidancePlan:
 
     start, end: the part of the model's own schedule that is guided, as shares of it (as `SteeringPlan` has them): a step is
     guided where it begins in [start, end).
-    strength: of the bias, in standard deviations of the layer's own image-to-text logits (see `strength`). None = what was
+    strength: of the bias, in standard deviations of the model's own image-to-text logits (see `strength`). None = what was
         found for the model's family; 0 switches guidance off at no cost.
     width: standard deviation of an object's peak, in widths of its place.
-    others: weight of the other objects' peaks, which are taken away.
-    elsewhere: weight of what is taken away outside an object's own peak.
+    background: strength of the background's field by that of the objects' (see `bias`). None = what was found for the
+        model's family; 0 leaves the background alone.
     reached: probability from which the classifier switches a relation off, until it is lost again (None: guidance is on
         until `end`). Without a classifier nothing is switched.
     layers: names of the attention layers to guide (None: those found for the model's family).
@@ -39,13 +39,12 @@ class GuidancePlan:
     end: float = 0.3
     strength: float | None = None
     width: float = 0.35
-    others: float = 1.0
-    elsewhere: float = 0.0
+    background: float | None = None
     reached: float | None = None
     layers: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("start", "end", "others", "elsewhere"):
+        for name in ("start", "end"):
             value = getattr(self, name)
             if not _number(value) or value < 0:
                 raise SteeringError(
@@ -56,12 +55,13 @@ class GuidancePlan:
                 f"Expected 0 <= start <= end <= 1 (shares of the schedule), got {self.start} and {self.end}; correct the "
                 "guidance plan."
             )
-        if self.strength is not None and (not _number(self.strength) or self.strength < 0):
-            raise SteeringError(
-                f"Expected strength to be a number of 0 or more, or none, got {self.strength!r}; none is "
-                "what was found for "
-                "the model."
-            )
+        for name in ("strength", "background"):
+            value = getattr(self, name)
+            if value is not None and (not _number(value) or value < 0):
+                raise SteeringError(
+                    f"Expected {name} to be a number of 0 or more, or none, got {value!r}; none is what was found for the "
+                    "model."
+                )
         if not _number(self.width) or not self.width > 0:
             raise SteeringError(f"Expected a width above 0, got {self.width!r}; 0.35 is a good value.")
         if self.reached is not None and (not _number(self.reached) or not 0 < self.reached <= 1):

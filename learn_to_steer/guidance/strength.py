@@ -1,7 +1,9 @@
-"""How strong the bias is: in units of what the layer's own logits say, so that one number serves every model.
+"""How strong the bias is: in units of what the model's own logits say, so that a number outlasts their scale.
 
 A bias that is small against the differences between a row's logits changes nothing, and one that is large drowns them.
-So it is measured in their standard deviation over the text's columns, head by head, in the very pass that is guided.
+So it is measured in their standard deviation over the text's columns, in the very passes that are guided: the mean over the
+guided layers, one number for all of them. A unit of each head's or layer's own pushes too far where logits differ much
+(docs/guidance.md).
 """
 
 from __future__ import annotations
@@ -38,26 +40,40 @@ def logit_spread(query: Tensor, key: Tensor, scale: float, tokens: Tensor | None
     return ((centred.square() * weight).sum(-1) / total[..., 0]).mean(-1).sqrt()
 
 
+class ModelSpread:
+    """The unit of strength in one run, image by image: the mean over the guided layers of what each measured last.
+
+    In the first guided pass it is the mean over the layers that the pass has come through. images, layers: how many.
+    """
+
+    def __init__(self, images: int, layers: int, device: torch.device | str = "cpu") -> None:
+        self._latest = torch.zeros(images, layers, device=device)
+
+    def measured(self, layer: int, spread: Tensor) -> Tensor:
+        """(B,) float32: the unit, after the layer of this index has measured `spread` (B, heads)."""
+        if self._latest.device != spread.device:
+            self._latest = self._latest.to(spread.device)
+        self._latest[:, layer] = spread.mean(-1)
+        return self._latest.sum(-1) / (self._latest > 0).sum(-1).clamp(min=1)
+
+
 @dataclass(frozen=True)
 class Calibrated:
-    """What was found for a family. strength: in standard deviations, see `logit_spread`. parts: of the model whose layers
-    are guided, such as "down" or "down.0" (None: all). measured: on pictures; else assumed from a family that is built
-    alike."""
+    """What was found for a family. strength: in standard deviations, see `ModelSpread`. background: see
+    `GuidancePlan.background`. measured: on pictures; else assumed from a family that is built alike."""
 
     strength: float
-    parts: tuple[str, ...] | None
+    background: float
     measured: bool
 
 
-_UNET = ("down",)
-
 STRENGTHS: dict[str, Calibrated] = {
-    "emojiworld-unet": Calibrated(8.0, _UNET, True),
-    "emojiworld-mmdit": Calibrated(2.0, None, True),
-    "sd1": Calibrated(8.0, _UNET, False),
-    "sd2": Calibrated(8.0, _UNET, False),
-    "sdxl": Calibrated(8.0, _UNET, False),
-    "flux": Calibrated(2.0, None, False),
+    "emojiworld-unet": Calibrated(5.0, 0.3, True),
+    "emojiworld-mmdit": Calibrated(2.6, 0.0, True),
+    "sd1": Calibrated(5.0, 0.3, False),
+    "sd2": Calibrated(5.0, 0.3, False),
+    "sdxl": Calibrated(5.0, 0.3, False),
+    "flux": Calibrated(2.6, 0.0, False),
 }
 """Family -> what was found for it."""
 
@@ -70,19 +86,11 @@ def calibrated(family: str, layers: Sequence[AttentionLayer]) -> Calibrated:
     return STRENGTHS["sd1" if unet else "flux"]
 
 
-def guided_layers(
-    family: str, layers: Sequence[AttentionLayer], chosen: Sequence[str] | None = None
-) -> list[str]:
-    """Names of the layers to guide: those chosen, else those found for the family, else all."""
-    if chosen is not None:
-        from ..attention import require_layers
+def guided_layers(layers: Sequence[AttentionLayer], chosen: Sequence[str] | None = None) -> list[str]:
+    """Names of the layers to guide: those chosen, else all."""
+    if chosen is None:
+        return [layer.name for layer in layers]
+    from ..attention import require_layers
 
-        require_layers(chosen, [layer.name for layer in layers])
-        return [layer.name for layer in layers if layer.name in chosen]
-    parts = calibrated(family, layers).parts
-    found = [
-        layer.name
-        for layer in layers
-        if parts is None or any(f"{layer.name}.".startswith(f"{part}.") for part in parts)
-    ]
-    return found or [layer.name for layer in layers]
+    require_layers(chosen, [layer.name for layer in layers])
+    return [layer.name for layer in layers if layer.name in chosen]

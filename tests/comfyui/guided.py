@@ -1,4 +1,5 @@
-"""Attention guidance written out: the bias as a matrix on explicit logits, for comparison with the folded one."""
+"""Attention guidance written out: the bias as a matrix on explicit logits, for comparison with the folded one. Two objects,
+and a background."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from importlib import import_module
 import torch
 from conftest import PACK
 
-STRENGTH, WIDTH, END = 3.0, 0.4, 0.5
+STRENGTH, WIDTH, END, BACKGROUND = 3.0, 0.4, 0.5, 0.3
 
 
 def module(name):
@@ -17,14 +18,19 @@ def module(name):
 def choice(layers=None, strength=STRENGTH, scale=1.0, **more):
     """Options of the method "attention" with every setting named."""
     guidance = module("guidance").GuidancePlan(
-        end=END, strength=strength, width=WIDTH, others=1.0, layers=tuple(layers) if layers else None, **more
+        end=END,
+        strength=strength,
+        width=WIDTH,
+        background=BACKGROUND,
+        layers=tuple(layers) if layers else None,
+        **more,
     )
     plan = module("steering").SteeringPlan(strength=scale)
     return module("hosts.comfyui.choice").Choice(plan, "attention", guidance)
 
 
 def fields(layout, height, width):
-    """(K, height * width): each object's peak less the other's, of two objects. layout: as a record has it."""
+    """(3, height * width): of two objects and of the background. layout: as a record has it."""
     ys = ((torch.arange(height) + 0.5) / height)[:, None].expand(height, width)
     xs = ((torch.arange(width) + 0.5) / width)[None].expand(height, width)
     peaks = []
@@ -32,19 +38,23 @@ def fields(layout, height, width):
         distance = ((xs - x) / (WIDTH * across)) ** 2 + ((ys - y) / (WIDTH * down)) ** 2
         peaks.append((-distance / 2).exp().flatten())
     first, second = peaks
-    return torch.stack([first - second, second - first])
+    return torch.stack([2 * first - 1, 2 * second - 1, BACKGROUND * (1 - torch.maximum(first, second))])
 
 
-def biased(logits, layout, grid, objects, own, strength=STRENGTH):
+def biased(logits, layout, grid, objects, own, spreads, layers, strength=STRENGTH):
     """Logits (heads, N, T) of one image with the bias on them. objects: token positions of each; own: of the whole
-    prompt."""
+    prompt. spreads: what this image's layers have measured so far, in their order; it is added to. layers: how many there
+    are in a pass."""
     spots = [int(i * 0.6180339887 % 1 * logits.shape[1]) for i in range(32)]
     some = logits[:, spots][..., list(own)]
-    spread = some.var(-1, unbiased=False).mean(-1).sqrt()
+    spreads.append(some.var(-1, unbiased=False).mean(-1).sqrt().mean())
+    unit = torch.stack(spreads[-layers:]).mean()
+    named = [token for tokens in objects for token in tokens]
+    around = [token for token in own if not min(named) <= token <= max(named)]
     logits = logits.clone()
-    for field, tokens in zip(fields(layout, *grid), objects, strict=True):
+    for field, tokens in zip(fields(layout, *grid), [*objects, around], strict=True):
         for token in tokens:
-            logits[..., token] += strength * spread[:, None] * field
+            logits[..., token] += strength * unit * field
     return logits
 
 

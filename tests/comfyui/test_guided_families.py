@@ -10,7 +10,7 @@ import test_flux as tiny_flux
 import test_joint_attention as joint
 import test_layouts as unets
 import torch
-from guided import END, STRENGTH, WIDTH, attended, biased, by_head, choice, module
+from guided import BACKGROUND, END, STRENGTH, WIDTH, attended, biased, by_head, choice, module
 from joint_models import KINDS
 
 
@@ -24,9 +24,9 @@ def world_of(request, worlds):
     yield from joint._left_as_found(worlds, request.param)
 
 
-def _explicit(world, layout, place):
+def _explicit(world, layout, place, layers):
     """A clone of the model whose conditional rows are guided by an explicit matrix. place: text's begin, image's begin,
-    total, and the text's length as the model is given it."""
+    total, and the text's length as the model is given it. layers: how many are guided."""
     text_at, image_at, total, length = place
     relations = world.relations
     triplet = relations.triplets[0]
@@ -35,7 +35,7 @@ def _explicit(world, layout, place):
         [front + i for i in relations.tokens_of(s)] for s in (triplet.subject_noun, triplet.object_noun)
     ]
     own = [front + i for i in relations.own]
-    seen = []
+    seen, spreads = [], {}
     sampling = world.model.get_model_object("model_sampling")
     lowest = float(sampling.percent_to_sigma(END))
 
@@ -59,7 +59,10 @@ def _explicit(world, layout, place):
                 one = one if one is None or one.ndim < 3 else one[0]
                 logits, values = attended(query[row], key[row], value[row], one)
                 text, image = slice(text_at, text_at + length), slice(image_at, image_at + 96)
-                logits[:, image, text] = biased(logits[:, image, text], layout, (8, 12), objects, own)
+                told = spreads.setdefault(row - chunk * each, [])
+                logits[:, image, text] = biased(
+                    logits[:, image, text], layout, (8, 12), objects, own, told, layers
+                )
                 result[row] = values(logits)
         return result
 
@@ -73,7 +76,7 @@ def _check(node, world, place, names, sample, guide):
     result, log = guide(options=choice(names), classifier=None)
     record = log.runs[-1].guided[0].to_dict()
     assert [s["step"] for s in record["steps"] if s["on"][0][0]] and not log.runs[-1].notes
-    model, seen = _explicit(world, record["layouts"][0], place)
+    model, seen = _explicit(world, record["layouts"][0], place, record["layers"])
     expected = sample(model)
     assert seen and (expected - before).abs().max() > 1e-3
     assert (result - expected).abs().max() <= 1e-2 * (expected - before).abs().max()
@@ -132,17 +135,21 @@ def test_a_narrow_unet_of_each_layout(pack, node, config):
         guidance.token_columns([objects], 9),
         [0],
         STRENGTH,
+        torch.tensor([[1.0] * len(own) + [0.0]]),
+        BACKGROUND,
     )
     x = torch.randn(2, 4, 16, 32, generator=torch.Generator().manual_seed(1))
     missed = []
     tokens = torch.zeros(1, 1, 9)
     tokens[..., own] = 1
+    names = [one.layer.name for one in located]
+    spread = guidance.ModelSpread(1, len(names))
     guided = layers.GuidedPass(
-        control, control.columns, tokens, [one.layer.name for one in located], slice(1, 2), 2, missed.append
+        control, spread, control.guided_columns, tokens, names, slice(1, 2), 2, missed.append
     )
     options = {"cond_or_uncond": [1, 0]}
 
-    calls = []
+    calls, told = [], []
 
     def explicit(q, k, v, extra):
         heads, grid = extra["n_heads"], tuple(extra["activations_shape"][-2:])
@@ -151,7 +158,9 @@ def test_a_narrow_unet_of_each_layout(pack, node, config):
         for row in range(2):
             query, key, value = (by_head(t[row : row + 1], heads, False)[0] for t in (q, k, v))
             logits, values = attended(query, key, value)
-            results.append(values(biased(logits, layout.to_dict(), grid, objects, own) if row else logits))
+            if row:
+                logits = biased(logits, layout.to_dict(), grid, objects, own, told, len(names))
+            results.append(values(logits))
         return torch.stack(results)
 
     def run(more):

@@ -69,15 +69,18 @@ def guided(pipe, run, prompts=PROMPTS, plan=STRONG, **more):
 # The bias, against attentions that add it as a matrix
 
 
-def matrix(query, key, scale, width, place, tokens, own, strength):
-    """(b, heads, N, T): strength x spread x (own peak - the other's) at the tokens of both objects, one image.
+def matrix(query, key, scale, width, place, tokens, own, strength, around, background, spreads):
+    """(heads, N, T): strength x spread x (2 x own peak - 1) at the tokens of both objects, and x background x (1 - the
+    higher peak) at those around them; one image.
 
-    query (heads, N, d), key (heads, T, d). place: (x, y) of both in shares. own: how many tokens the prompt has."""
+    query (heads, N, d), key (heads, T, d). place: (x, y) of both in shares. own: how many tokens the prompt has, with the
+    begin and without the end. spreads: of the layers before this one in the pass, which are added to."""
     some = (
         np.arange(32, dtype=np.float32) * np.float32(0.6180339887) % 1 * np.float32(query.shape[1])
     ).astype(int)
     logits = (torch.einsum("hnd,htd->hnt", query[:, some], key) * scale)[..., :own]
-    spread = logits.var(-1, unbiased=False).mean(-1).sqrt()
+    spreads.append(logits.var(-1, unbiased=False).mean(-1).sqrt().mean())
+    spread = sum(spreads) / len(spreads)
     side = int(query.shape[1] ** 0.5)
     middle = (torch.arange(side) + 0.5) / side
     ys, xs = (m.reshape(-1) for m in torch.meshgrid(middle, middle, indexing="ij"))
@@ -85,7 +88,9 @@ def matrix(query, key, scale, width, place, tokens, own, strength):
     bias = torch.zeros(query.shape[0], query.shape[1], key.shape[1])
     for k, positions in enumerate(tokens):
         for t in positions:
-            bias[:, :, t] = strength * spread[:, None] * (peaks[k] - peaks[1 - k])
+            bias[:, :, t] = strength * spread * (2 * peaks[k] - 1)
+    for t in around:
+        bias[:, :, t] = strength * spread * background * (1 - torch.maximum(*peaks))
     return bias
 
 
@@ -156,7 +161,7 @@ def test_the_attention_is_that_of_the_explicit_matrix(emojiworlds, model, masked
     pipe, prompt = emojiworlds[model], "a car above a cactus"
     network = denoiser(pipe)
     run = run_of(pipe, [prompt], STEPS, guidance_scale=GUIDANCE)
-    plan = GuidancePlan(strength=2.5, width=0.4)
+    plan = GuidancePlan(strength=2.5, width=0.4, background=0.4)
     made = Guided.prepare(run, plan, understood_triplets([prompt]), family_of(pipe), None, None, None)
     branch = run.branch(run.encoded(), run.schedule(), "")
     torch.manual_seed(1)
@@ -168,8 +173,11 @@ def test_the_attention_is_that_of_the_explicit_matrix(emojiworlds, model, masked
         "width": 0.4,
         "place": made.wanted.layouts[0].places.tolist(),
         "tokens": [[2], [5]],  # begin, a, car, above, a, cactus, end
-        "own": len(tokens),
+        "own": len(tokens) - 1,
         "strength": 2.5,
+        "around": [0, 1],
+        "background": 0.4,
+        "spreads": [],
     }
     assert len(tokens) == 7
     try:

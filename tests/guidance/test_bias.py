@@ -6,6 +6,8 @@ import torch
 
 from learn_to_steer.guidance import (
     Layout,
+    ModelSpread,
+    background_field,
     folded,
     folded_width,
     logit_spread,
@@ -122,24 +124,27 @@ def test_in_a_wide_picture_a_peak_is_round():
     assert peak[2, 5] == pytest.approx(float(peak[3, 4]))
 
 
-def test_a_field_is_its_peak_less_the_highest_of_the_others():
-    three = Layout(np.array([[0.2, 0.5], [0.8, 0.5], [0.5, 0.2]]), np.full((3, 2), 0.5))
-    own = peaks(three, 5, 5, 0.35)
-    fields = object_fields(three, 5, 5, 0.35, others=0.5)
-    assert fields[0] == pytest.approx((own[0] - 0.5 * torch.maximum(own[1], own[2])).numpy())
-    assert object_fields(three, 5, 5, 0.35, others=0.0) == pytest.approx(own.numpy())
+def test_a_field_lifts_an_objects_place_and_presses_down_everywhere_else():
+    """Two columns of cells, the peaks as above: 1 and exp(-2) of the way from -1 to 1, and the other way round."""
+    fields = object_fields(TWO, 1, 2, 0.5)
+    low = 2 * np.exp(-2) - 1
+    assert fields == pytest.approx(np.array([[1.0, low], [low, 1.0]]))
+    assert object_fields(TWO, 1, 2, 0.01) == pytest.approx(np.array([[1.0, -1.0], [-1.0, 1.0]]))
 
 
-def test_elsewhere_is_pressed_down():
-    own = peaks(TWO, 4, 4, 0.35)
-    fields = object_fields(TWO, 4, 4, 0.35, others=0.0, elsewhere=0.5)
-    assert fields == pytest.approx((own - 0.5 * (1 - own)).numpy())
+def test_what_no_object_is_near_is_background():
+    """Nine columns, objects in the middles of the third and the seventh; the cell between them is two deviations of 1/9
+    from each."""
+    two = Layout(np.array([[2.5 / 9, 0.5], [6.5 / 9, 0.5]]), np.full((2, 2), 0.5))
+    field = background_field(two, 1, 9, 2 / 9)
+    assert field[[2, 6]] == pytest.approx(np.zeros(2), abs=1e-6)
+    assert field[4] == pytest.approx(1 - np.exp(-2))
 
 
-def test_one_object_alone_is_its_peak():
-    one = Layout(np.array([[0.3, 0.3]]), np.full((1, 2), 0.5))
-    assert object_fields(one, 4, 4, 0.35) == pytest.approx(peaks(one, 4, 4, 0.35).numpy())
-    assert object_fields(Layout(np.zeros((0, 2)), np.zeros((0, 2))), 4, 4, 0.35).shape == (0, 16)
+def test_without_objects_there_is_no_field():
+    nothing = Layout(np.zeros((0, 2)), np.zeros((0, 2)))
+    assert object_fields(nothing, 4, 4, 0.35).shape == (0, 16)
+    assert not background_field(nothing, 4, 4, 0.35).any()
 
 
 def test_the_spread_is_the_standard_deviation_of_a_row():
@@ -155,6 +160,15 @@ def test_the_spread_does_not_see_what_is_the_same_for_a_whole_row():
     query, key = torch.randn(2, 3, 9, 4), torch.randn(2, 3, 7, 4)
     shifted = key + torch.tensor([1.0, -2.0, 3.0, 0.5])
     assert logit_spread(query, shifted, 0.5) == pytest.approx(logit_spread(query, key, 0.5).numpy(), rel=1e-4)
+
+
+def test_the_unit_is_the_mean_over_the_layers_as_they_were_last_measured():
+    """Two images, two heads, three layers."""
+    unit = ModelSpread(2, 3)
+    assert unit.measured(0, torch.tensor([[1.0, 3.0], [4.0, 4.0]])).tolist() == [2.0, 4.0]
+    assert unit.measured(1, torch.tensor([[6.0, 6.0], [1.0, 1.0]])).tolist() == [4.0, 2.5]
+    assert unit.measured(2, torch.tensor([[4.0, 4.0], [1.0, 1.0]])).tolist() == [4.0, 2.0]
+    assert unit.measured(0, torch.tensor([[8.0, 8.0], [1.0, 1.0]])).tolist() == [6.0, 1.0]  # the next pass
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (64, 64), (32, 48), (128, 128)])

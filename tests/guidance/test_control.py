@@ -9,9 +9,10 @@ from learn_to_steer.errors import SteeringError
 from learn_to_steer.guidance import (
     STRENGTHS,
     AttentionGuidance,
-    Calibrated,
     GuidancePlan,
     Layout,
+    background_field,
+    calibrated,
     check_method,
     guided_layers,
     object_fields,
@@ -108,8 +109,8 @@ def test_steps_begin_inside_the_plans_share():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"end": 1.2}, {"start": 0.5, "end": 0.3}, {"strength": -1}, {"width": 0}, {"others": -1}, {"reached": 0},
-     {"layers": ()}, {"strength": float("nan")}, {"elsewhere": True}],
+    [{"end": 1.2}, {"start": 0.5, "end": 0.3}, {"strength": -1}, {"width": 0}, {"background": -1}, {"reached": 0},
+     {"layers": ()}, {"strength": float("nan")}, {"background": True}],
 )  # fmt: skip
 def test_a_plan_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(SteeringError):
@@ -137,20 +138,46 @@ UNET = [
 JOINT = [AttentionLayer(n, n.split(".")[0], i, 4) for i, n in enumerate(["double.0", "single.0"])]
 
 
-def test_of_a_unet_the_way_down_is_guided_and_of_a_transformer_everything():
-    assert guided_layers("sd1", UNET) == ["down.0.0", "down.1.0"]
-    assert guided_layers("never seen", UNET) == ["down.0.0", "down.1.0"]
-    assert guided_layers("flux", JOINT) == ["double.0", "single.0"]
-    assert guided_layers("sd1", UNET[2:]) == ["mid.0", "up.0.0"]  # rather all than none
-    assert guided_layers("sd1", UNET, ("up.0.0",)) == ["up.0.0"]
+def test_all_layers_are_guided_or_those_that_are_chosen():
+    assert guided_layers(UNET) == ["down.0.0", "down.1.0", "mid.0", "up.0.0"]
+    assert guided_layers(JOINT) == ["double.0", "single.0"]
+    assert guided_layers(UNET, ("up.0.0",)) == ["up.0.0"]
     with pytest.raises(SteeringError, match=r"got up\.7"):
-        guided_layers("sd1", UNET, ("up.7",))
+        guided_layers(UNET, ("up.7",))
 
 
-def test_a_part_of_a_model_is_no_other_part_whose_name_begins_alike(monkeypatch):
-    monkeypatch.setitem(STRENGTHS, "deep", Calibrated(1.0, ("down.1",), False))
-    deep = [
-        AttentionLayer(n, "down", i, 4)
-        for i, n in enumerate(["down.0.0", "down.1.0", "down.10.0", "down.1.1"])
-    ]
-    assert guided_layers("deep", deep) == ["down.1.0", "down.1.1"]
+def test_a_family_without_a_number_has_that_of_models_built_alike():
+    assert calibrated("sdxl", UNET) == STRENGTHS["sdxl"]
+    assert calibrated("never seen", UNET) == STRENGTHS["sd1"]
+    assert calibrated("never seen", JOINT) == STRENGTHS["flux"]
+
+
+# "a photo of a dog left of a cat at night": the begin, words 1 to 10, the end at 11, padding behind.
+PHOTO = {
+    "targets": [[RelationTarget(0, 1, "to the left of")]],
+    "layouts": [Layout(np.array([[0.25, 0.5], [0.75, 0.5]]), np.full((2, 2), 0.5))],
+    "columns": token_columns([[[5], [9]]], 14),
+    "tokens": torch.tensor([[1.0] * 11 + [0.0] * 3]),
+}
+
+
+def test_the_background_is_given_to_the_words_around_the_objects():
+    one = guidance(GuidancePlan(), **PHOTO, background=0.3)
+    columns = one.guided_columns
+    assert torch.equal(columns[:, :2], PHOTO["columns"])
+    assert columns[0, 2].tolist() == [1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0]
+    fields = one.fields(1, 2)
+    assert fields.shape == (1, 3, 2)
+    assert torch.equal(fields[:, :2], guidance(GuidancePlan(), **PHOTO).fields(1, 2))
+    assert fields[0, 2] == pytest.approx(0.3 * background_field(PHOTO["layouts"][0], 1, 2, 0.35))
+
+
+def test_without_a_background_there_is_no_further_column():
+    one = guidance(GuidancePlan(), **PHOTO)
+    assert torch.equal(one.guided_columns, PHOTO["columns"])
+
+
+def test_the_background_is_left_alone_with_the_last_object():
+    one = guidance(GuidancePlan(reached=0.9), **PHOTO, background=0.3)
+    one.observe(torch.tensor([[0.95]]), [0])
+    assert not one.fields(2, 2).any()

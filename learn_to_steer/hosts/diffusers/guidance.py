@@ -22,18 +22,20 @@ from torch import Tensor, nn
 
 from ...attention import AttentionLayer
 from ...errors import SteeringError
-from ...guidance import AttentionGuidance, guided_layers
+from ...guidance import AttentionGuidance, ModelSpread, guided_layers, logit_spread
 from ..modules import hooked
 
 
 @dataclass
 class Guiding:
-    """What the wrapped attentions of one call share. on: whether the present pass is guided. columns (B, K, T), tokens
-    (B, T): see `AttentionGuidance`; strength: in spreads of a layer. All on the device that computes."""
+    """What the wrapped attentions of one call share. on: whether the present pass is guided. columns (B, K, T): see
+    `AttentionGuidance.guided_columns`; tokens (B, T): see there; strength: in units of `spread`. All on the device that
+    computes."""
 
     columns: Tensor
     tokens: Tensor
     strength: float
+    spread: ModelSpread
     on: bool = False
 
 
@@ -41,14 +43,17 @@ class GuidedProcessor(nn.Module):
     """An attention processor with the bias put in front of it. A subclass knows the kind of attention.
 
     plain: the processor that was there. fields (B, K, N): for the grid of this layer, changed in place between passes.
+    index: of this layer among the guided ones.
     """
 
     folds: tuple[str, ...] = ()
     """Names of processors that can be shown wider heads."""
 
-    def __init__(self, plain: Any, layer: AttentionLayer, guiding: Guiding, fields: Tensor) -> None:
+    def __init__(
+        self, plain: Any, layer: AttentionLayer, guiding: Guiding, fields: Tensor, index: int
+    ) -> None:
         super().__init__()
-        self.plain, self.layer, self.guiding = plain, layer, guiding
+        self.plain, self.layer, self.guiding, self.index = plain, layer, guiding, index
         self.fields: Tensor = fields
         self.folding = type(plain).__name__ in self.folds
 
@@ -61,6 +66,15 @@ class GuidedProcessor(nn.Module):
     @abstractmethod
     def guided(self, attention: Any, hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
         """What the processor gives under guidance."""
+
+    def strong_columns(self, query: Tensor, key: Tensor, scale: float) -> Tensor:
+        """(b, 1, K, T): the columns times the strength, for every head. query, key (b, heads, n, d): image rows and text
+        columns as the logits have them, see `guidance.logit_spread`."""
+        batch, images = len(key), len(self.guiding.columns)
+        spread = logit_spread(query[-images:], key[-images:], scale, self.guiding.tokens)
+        unit = self.guiding.spread.measured(self.index, spread)
+        strong = self.guiding.columns * (self.guiding.strength * unit)[:, None, None]
+        return self.rows(strong, batch)[:, None]
 
     def rows(self, tensor: Tensor, batch: int) -> Tensor:
         """One row an image -> one row for each of the pass, of which the images' conditional ones are the last."""
@@ -113,9 +127,11 @@ class Guide:
     def __post_init__(self) -> None:
         control = self.control
         tokens = control.tokens if control.tokens is not None else torch.ones_like(control.columns[:, 0])
-        self.guiding = Guiding(control.columns.to(self.device), tokens.to(self.device), control.strength)
-        names = guided_layers(self.family, [place.layer for place in self.places], control.plan.layers)
+        names = guided_layers([place.layer for place in self.places], control.plan.layers)
         self.chosen = [place for place in self.places if place.layer.name in names]
+        columns = control.guided_columns.to(self.device)
+        spread = ModelSpread(len(columns), len(self.chosen), self.device)
+        self.guiding = Guiding(columns, tokens.to(self.device), control.strength, spread)
         for place in self.chosen:
             _check(place)
 
@@ -137,14 +153,14 @@ class Guide:
                     self.model.register_forward_hook(self._after, always_call=True),
                 ]
             ):
-                for place in self.chosen:
+                for index, place in enumerate(self.chosen):
                     grid = place.height, place.width
                     if grid not in made:
                         made[grid] = self.control.fields(*grid).to(self.device)
                     plain: Any = place.attention.processor
                     kinds: Any = (self.kind, type(plain))
                     kind = _with_signature(*kinds)
-                    wrapper = kind(plain, place.layer, self.guiding, made[grid])
+                    wrapper = kind(plain, place.layer, self.guiding, made[grid], index)
                     self._wrapped.append((place, wrapper))
                     _put(place.attention, wrapper)
                 yield

@@ -94,15 +94,16 @@ class Guided:
         tokens = torch.zeros(len(run.prompts), run.text_length)
         for image in range(len(run.prompts)):
             tokens[image, : prompt_tokens(run, image)] = 1.0
-        found = calibrated(family, [place.layer for place in places]).strength
+        found = calibrated(family, [place.layer for place in places])
         control = AttentionGuidance(
             plan,
             wanted.targets,
             wanted.layouts,
             wanted.columns,
             [schedule.steps[turns[i]] for i in steps],
-            found if plan.strength is None else plan.strength,
+            found.strength if plan.strength is None else plan.strength,
             tokens,
+            found.background if plan.background is None else plan.background,
         )
         device = torch.device(run.pipe._execution_device)
         made.guide = Guide(control, run.model, places, kind, schedule.steps, device, family, wanted.objects)

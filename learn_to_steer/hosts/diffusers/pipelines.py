@@ -83,11 +83,13 @@ def run_of(
 
 
 def prompt_tokens(run: Run, image: int) -> int:
-    """How many of the text's first tokens are those of an image's prompt, begin and end among them; the rest is padding."""
+    """How many of the text's first tokens are those of an image's prompt, with the begin before it; behind them come the
+    end and padding."""
     tokenizer, prompt = run.tokenizer, run.prompts[image]
     convert = getattr(run.pipe, "maybe_convert_prompt", None)
     given = convert(prompt, tokenizer) if convert is not None else prompt
-    return len(tokenizer(given, truncation=True, max_length=run.text_length, verbose=False).input_ids)
+    ids = tokenizer(given, truncation=True, max_length=run.text_length, verbose=False).input_ids
+    return len(ids) - (bool(ids) and ids[-1] == tokenizer.eos_token_id)
 
 
 def token_positions(run: Run, image: int, span: tuple[int, int]) -> list[int]:

@@ -21,7 +21,7 @@ def labels_of(wanted: GuidanceTargets) -> list[list[str]]:
 @dataclass
 class GuidedRecord:
     """layouts, objects, labels: per image its layout (None: not guided), the words of its objects and its relations in
-    words. strength: of the bias, in spreads of a layer's logits. layers: how many attentions are guided. record: what was
+    words. strength: of the bias, in spreads of the model's logits. layers: how many attentions are guided. record: what was
     to be on at each step that was reached. done: steps at which the bias was put into a pass."""
 
     layouts: list[Layout | None]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ....attention import MapStack
-from ....guidance import AttentionGuidance, GuidancePlan, calibrated, guided_layers
+from ....guidance import AttentionGuidance, GuidancePlan, ModelSpread, calibrated, guided_layers
 from ....objectives import Objective, StepInfo, learned_part
 from ...guiding import GuidanceTargets
 from ...targets import knows
@@ -60,8 +60,9 @@ class GuidedRun:
         self.network, self.located, self.sigmas = network, located, list(sigmas)
         self.objective, self.note = objective, note
         layers = [one.layer for one in located]
-        self.names = guided_layers(family, layers, plan.layers)
-        own = calibrated(family, layers).strength if plan.strength is None else plan.strength
+        self.names = guided_layers(layers, plan.layers)
+        found = calibrated(family, layers)
+        own = found.strength if plan.strength is None else plan.strength
         steps, self.why_not = plan.steps(shares)
         learned = learned_part(objective) is not None
         self.watched = [
@@ -71,8 +72,16 @@ class GuidedRun:
         tokens = torch.zeros(len(wanted.targets), relations.length)
         tokens[:, list(relations.own)] = 1.0
         self.control = AttentionGuidance(
-            plan, wanted.targets, wanted.layouts, wanted.columns, steps, own * strength, tokens
+            plan,
+            wanted.targets,
+            wanted.layouts,
+            wanted.columns,
+            steps,
+            own * strength,
+            tokens,
+            found.background if plan.background is None else plan.background,
         )
+        self._spread = ModelSpread(len(wanted.targets), len(self.names))
         self.record = GuidedRecord(
             wanted.layouts,
             wanted.objects,
@@ -105,7 +114,7 @@ class GuidedRun:
             return options
         length = entry["cross_attn"].shape[1]
         assert self.control.tokens is not None
-        columns = placed(self.control.columns, begins, length)
+        columns = placed(self.control.guided_columns, begins, length)
         tokens = placed(self.control.tokens[:, None], begins, length)
         patching = comfy.patcher_extension
         options = comfy.model_patcher.create_model_options_clone(options)
@@ -148,7 +157,9 @@ class GuidedRun:
             if rows is None or c_crossattn is None:
                 return executor(x, t, c_concat, c_crossattn, control, said, **kwargs)
             said["wrappers"] = _without(said.get("wrappers", {}), _KEY)
-            guided = GuidedPass(self.control, columns, tokens, self.names, rows, len(x), self.note)
+            guided = GuidedPass(
+                self.control, self._spread, columns, tokens, self.names, rows, len(x), self.note
+            )
             given = {"x": x, "context": c_crossattn, "ref_latents": kwargs.get("ref_latents")}
             self.record.done.add(step)
             with hung(guided, self._hooks, self.located, self.network, given, said):

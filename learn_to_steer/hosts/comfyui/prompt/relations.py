@@ -36,8 +36,8 @@ class PromptRelations:
     each with the reason. doubtful: relations that the prompt may state, not steered, their `doubt` says why. note: a
     sentence about the language of the prompt, or relations beyond the first MAX_RELATIONS; "" for none. states: digests of
     the text states it was encoded to, token by token, for each entry of its conditioning (`owner.py`); none: no
-    conditioning is known to be its own. own: positions of all tokens of the prompt, without padding. objects: the things
-    that the prompt certainly names, those of its relations among them, as far as they are among the tokens.
+    conditioning is known to be its own. own: positions of all tokens of the prompt, see `prompt_positions`. objects: the
+    things that the prompt certainly names, those of its relations among them, as far as they are among the tokens.
     """
 
     text: str

@@ -53,13 +53,12 @@ def context_parts(clip: Any, text: str) -> list[Part]:
 
 
 def prompt_positions(parts: Sequence[Part]) -> tuple[int, ...]:
-    """Positions along the context of the prompt's own tokens, and of the begin and end that stand around them; without
+    """Positions along the context of the prompt's own tokens, and of the begin that stands before them; without ends,
     padding and templates."""
     found: list[int] = []
     for part in parts:
         own = [i for i, token in enumerate(part.ids) if token != _NO_WORD]
-        around = {at for i in own for at in (i - 1, i, i + 1) if 0 <= at < len(part.ids)}
-        found += [part.begin + i for i in sorted(around)]
+        found += [part.begin + i for i in sorted({at for i in own for at in (i - 1, i) if at >= 0})]
     return tuple(found)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from ....guidance import folded_key, folded_query, folded_width, logit_spread, mask, sampled_rows
+from ....guidance import folded_key, folded_query, folded_width, mask, sampled_rows
 from ..guidance import GuidedProcessor, Place, WideHeads, narrow_heads, unwatched, wide_heads
 from .transformer import _rotated, flux_attention_layers
 
@@ -71,18 +71,15 @@ class GuidedJointAttention(GuidedProcessor):
             attention, hidden, encoder_hidden_states, attention_mask, image_rotary_emb, *args, **kwargs
         )
 
-    def strong_columns(self, query: Tensor, key: Tensor, where: Tensor, rotation: Rotation | None) -> Tensor:
-        """(b, heads, K, T): the columns times the strength. query (b, heads, n, d): the image rows `where`; key (b,
-        heads, T, d): the text's. Neither is rotated yet."""
+    def turned_columns(self, query: Tensor, key: Tensor, where: Tensor, rotation: Rotation | None) -> Tensor:
+        """As `strong_columns`, of what is not rotated yet. query (b, heads, n, d): the image rows `where`; key (b, heads,
+        T, d): the text's."""
         text = key.shape[2]
         if rotation is not None:
             cos, sin = rotation
             query = _rotated(query, cos[text:][where], sin[text:][where])
             key = _rotated(key, cos[:text], sin[:text])
-        batch = len(key)
-        spread = logit_spread(query, key, query.shape[-1] ** -0.5, self.rows(self.guiding.tokens, batch))
-        columns = self.rows(self.guiding.columns, batch)
-        return columns[:, None] * (self.guiding.strength * spread)[..., None, None]
+        return self.strong_columns(query, key, query.shape[-1] ** -0.5)
 
     def _mask(
         self, attention: Any, hidden: Tensor, states: Tensor | None, rotation: Rotation | None, fused: bool
@@ -101,7 +98,7 @@ class GuidedJointAttention(GuidedProcessor):
         query, key = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (query, key))
         query = unwatched(attention.norm_q, query)
         key = unwatched(attention.norm_k if states is None else attention.norm_added_k, key)
-        columns = self.strong_columns(query, key, where, rotation)
+        columns = self.turned_columns(query, key, where, rotation)
         fields = self.rows(self.fields, len(key))[:, None].expand(-1, heads, -1, -1)
         bias = mask(fields, columns).to(hidden.dtype)
         return F.pad(bias, (0, image.shape[1], length, 0))
@@ -177,6 +174,6 @@ class _WideJointHeads(WideHeads):
     def _folded(self, key: Tensor) -> Tensor:
         """Keys (b, heads, n, d), the text's first, with the columns folded in."""
         assert self.some is not None and self.where is not None
-        columns = self.guided.strong_columns(self.some, key[:, :, : self.text], self.where, self._rotation)
+        columns = self.guided.turned_columns(self.some, key[:, :, : self.text], self.where, self._rotation)
         columns = F.pad(columns, (0, key.shape[2] - self.text))
         return folded_key(key, columns, self.wide).transpose(1, 2)

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ....guidance import folded_key, folded_query, folded_width, logit_spread, mask, sampled_rows
+from ....guidance import folded_key, folded_query, folded_width, mask, sampled_rows
 from ..guidance import GuidedProcessor, Place, WideHeads, unwatched
 from .unet import _located
 
@@ -82,13 +82,6 @@ class GuidedCrossAttention(GuidedProcessor):
             bias = self._mask(attention, hidden, encoder_hidden_states)
             attention_mask = bias if attention_mask is None else attention_mask + bias
         return self.plain(given, hidden, encoder_hidden_states, attention_mask, *args, **kwargs)
-
-    def strong_columns(self, query: Tensor, key: Tensor, scale: float) -> Tensor:
-        """(b, heads, K, T): the columns times the strength. query, key (b, heads, n, d)."""
-        batch = len(key)
-        spread = logit_spread(query, key, scale, self.rows(self.guiding.tokens, batch))
-        columns = self.rows(self.guiding.columns, batch)
-        return columns[:, None] * (self.guiding.strength * spread)[..., None, None]
 
     def _mask(self, attention: Any, hidden: Tensor, text: Tensor) -> Tensor:
         """(b * heads, N, T): the bias as the mask that processors take."""
