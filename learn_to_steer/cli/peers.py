@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from ..objectives import Objective
 
 PEERS = (
+    "attention",
+    "both",
     "presence",
     "separation",
     "single",
@@ -22,19 +24,25 @@ PEERS = (
     "attend-and-excite",
     "rtd",
 )
-"""presence, separation, single: "fast" with this further goal; goals: with all three. seeds-N: the best of N first noises,
-drawn plainly or by "fast". best-of-4: the best of four whole pictures as the classifier reads them. attend-and-excite, rtd:
-these losses in the loop of "fast"."""
+"""attention: attention guidance alone, without a gradient; both: the gradient behind it. presence, separation, single:
+"fast" with this further goal; goals: with all three. seeds-N: the best of N first noises, drawn plainly or by "fast".
+best-of-4: the best of four whole pictures as the classifier reads them. attend-and-excite, rtd: these losses in the loop of
+"fast"."""
 
 
 def peer(name: str, learned: Objective, layers: Sequence[str] | None) -> Setting:
     """The setting of this name. learned: the objective of relations; losses without one read these layers (None: all)."""
     from ..evaluation.bench import Setting
+    from ..guidance import AFTER_GUIDANCE, GuidancePlan
     from ..objectives import AttendAndExciteObjective, CombinedObjective, RtdObjective
     from ..steering import SteeringPlan
 
     fast = SteeringPlan.preset("fast")
     chosen = tuple(layers) if layers is not None else None
+    if name == "attention":
+        return Setting(name, None, None, method="attention", guidance=GuidancePlan.preset(name))
+    if name == "both":
+        return Setting(name, learned, AFTER_GUIDANCE, method="both", guidance=GuidancePlan.preset(name))
     if name == "prompt-twice":
         return Setting(name, None, None, repeat=True)
     if name == "attend-and-excite":
