@@ -36,7 +36,7 @@ class GuidancePlan:
     """
 
     start: float = 0.0
-    end: float = 0.3
+    end: float = 0.4
     strength: float | None = None
     width: float = 0.35
     background: float | None = None
