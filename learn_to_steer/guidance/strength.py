@@ -68,11 +68,11 @@ class Calibrated:
 
 
 STRENGTHS: dict[str, Calibrated] = {
-    "emojiworld-unet": Calibrated(5.0, 0.3, True),
+    "emojiworld-unet": Calibrated(7.0, 0.3, True),
     "emojiworld-mmdit": Calibrated(2.6, 0.0, True),
-    "sd1": Calibrated(5.0, 0.3, False),
-    "sd2": Calibrated(5.0, 0.3, False),
-    "sdxl": Calibrated(5.0, 0.3, False),
+    "sd1": Calibrated(7.0, 0.3, False),
+    "sd2": Calibrated(7.0, 0.3, False),
+    "sdxl": Calibrated(7.0, 0.3, False),
     "flux": Calibrated(2.6, 0.0, False),
 }
 """Family -> what was found for it."""
