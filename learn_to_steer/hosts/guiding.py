@@ -9,12 +9,15 @@ from torch import Tensor
 
 from ..errors import SteeringError
 from ..guidance import Box, Layout, can_lay_out, solve_layout, token_columns
-from ..language import RelationTriplet, find_words
-from ..objectives import RelationTarget
+from ..language import NamedObject, RelationTriplet, find_words
+from ..objectives import Goal, RelationTarget
 from .targets import LeftOut
 
 Boxes = Mapping[str, Box]
 """Words of the prompt -> where they belong."""
+
+KEPT_APART: frozenset[Goal] = frozenset(("presence", "separation", "single"))
+"""Goals under which the layout has a place for every thing that a prompt names, related or not."""
 
 NOT_LAID_OUT = 'attention guidance knows directions in the picture and "next to" only; rephrase it or use another method.'
 
@@ -24,7 +27,8 @@ class GuidanceTargets:
     """What guidance is about in a batch of prompts.
 
     targets: per image, the relations that the layout keeps. objects: per image, the words of each slot: of those relations
-    first, then what has only a box. columns (B, K, T): their tokens. layouts: per image, None where there is no object.
+    first, then what is only named, then what has only a box. columns (B, K, T): their tokens. layouts: per image, None
+    where there is no object.
     left_out: per image, relations that guidance cannot keep, and why. kept: per image, those of `targets`.
     """
 
@@ -47,12 +51,16 @@ def guidance_targets(
     positions: Callable[[int, tuple[int, int]], list[int]],
     length: int,
     *,
+    named: Sequence[Sequence[NamedObject]] | None = None,
     boxes: Sequence[Boxes | None] | None = None,
     layouts: Sequence[Layout | None] | None = None,
     aspect: float = 1.0,
     seed: int = 0,
 ) -> GuidanceTargets:
     """One object slot per noun, however often it is related, and one for each further word with a box.
+
+    named: per image, things that get a place as well (`KEPT_APART`); one thing alone needs none, of several of a kind it
+    would be one, and what a relation without a place is about stays where it may lie on the other.
 
     positions(image, span) -> token positions of the noun at these characters of the image's prompt. length: T. boxes: per
     image. layouts: per image, instead of solving one; for the same slots. aspect: width of the pictures by their height.
@@ -62,7 +70,7 @@ def guidance_targets(
     encoder reads, and for a layout of another number of objects.
     """
     made = [
-        _of_image(i, prompt, triplets[i], positions, boxes[i] if boxes else None)
+        _of_image(i, prompt, triplets[i], positions, named[i] if named else (), boxes[i] if boxes else None)
         for i, prompt in enumerate(prompts)
     ]
     solved: list[Layout | None] = []
@@ -76,7 +84,12 @@ def guidance_targets(
             )
         if given is None and one.words:
             given = solve_layout(
-                len(one.words), one.targets, boxes=one.boxes, aspect=aspect, seed=seed, names=one.words
+                len(one.words),
+                one.targets or _in_a_row(one),
+                boxes=one.boxes,
+                aspect=aspect,
+                seed=seed,
+                names=one.words,
             )
         solved.append(given if one.words else None)
     return GuidanceTargets(
@@ -106,6 +119,7 @@ def _of_image(
     prompt: str,
     triplets: Sequence[RelationTriplet],
     positions: Callable[[int, tuple[int, int]], list[int]],
+    named: Sequence[NamedObject],
     boxes: Boxes | None,
 ) -> _Image:
     one = _Image([], [], [], {}, [])
@@ -126,6 +140,7 @@ def _of_image(
             one.tokens.append(tokens)
         subject, other = slots[triplet.subject_noun], slots[triplet.object_noun]
         one.targets.append(RelationTarget(subject, other, triplet.relation.value))
+    _take_named(one, slots, triplets, named, lambda span: positions(image, span), bool(boxes))
     for words, box in (boxes or {}).items():
         span = find_words(prompt, words)
         slot = next((s for noun, s in slots.items() if noun[0] < span[1] and span[0] < noun[1]), None)
@@ -135,3 +150,38 @@ def _of_image(
             one.tokens.append(positions(image, span))
         one.boxes[slot] = box
     return one
+
+
+def _in_a_row(one: _Image) -> list[RelationTarget]:
+    """Things without any relation stand side by side in the order of the prompt, as far as there is room for them and none
+    has a box."""
+    if one.boxes or len(one.words) > 3:
+        return []
+    return [RelationTarget(i, i + 1, "to the left of") for i in range(len(one.words) - 1)]
+
+
+def _take_named(
+    one: _Image,
+    slots: dict[tuple[int, int], int],
+    triplets: Sequence[RelationTriplet],
+    named: Sequence[NamedObject],
+    positions: Callable[[tuple[int, int]], list[int]],
+    others: bool,
+) -> None:
+    """Give things that are named a slot each. others: whether boxes give further places."""
+    related = [span for t in triplets for span in (t.subject_noun, t.object_noun)]
+    found: dict[tuple[int, int], tuple[str, list[int]]] = {}
+    for thing in named:
+        start, end = thing.noun
+        if thing.several or any(a < end and start < b for a, b in related):
+            continue
+        try:
+            found[thing.noun] = thing.text, positions(thing.noun)
+        except SteeringError:
+            continue  # it can be drawn, not read
+    if len(slots) + len(found) < 2 and not others:
+        return
+    for span, (words, tokens) in found.items():
+        slots[span] = len(slots)
+        one.words.append(words)
+        one.tokens.append(tokens)

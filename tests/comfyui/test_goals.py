@@ -35,9 +35,22 @@ def test_a_prompt_without_a_relation_is_steered_by_its_objects_alone(node, world
     assert _read(log) == {"dog is there", "car is there", "dog apart from car"}
     assert not torch.equal(samples, plain) and samples.isfinite().all()
     assert not log.reasons
+
+
+def test_attention_gives_each_thing_a_place_where_a_goal_keeps_them_apart(node, world):
+    two = _prompted(node, world, TWO)
+    plain = stock(two)
     guided = options(node, goals="relation, presence", method="attention")
     samples, log = steered(node, two, options=guided)
-    assert torch.equal(samples, plain) and "states no relation" in " ".join(log.reasons)
+    assert not torch.equal(samples, plain) and samples.isfinite().all() and not log.reasons
+    layout = log.runs[-1].guided[0].to_dict()["layouts"][0]
+    assert layout["objects"] == ["dog", "car"]
+    (left, high), (right, low) = layout["places"]
+    assert right - left >= 0.36 - 1e-9 and abs(high - low) < 0.05
+    for text, chosen in ((TWO, options(node, method="attention")), ("a dog", guided)):
+        other = _prompted(node, world, text)
+        samples, log = steered(node, other, options=chosen)
+        assert torch.equal(samples, stock(other)) and "states no relation" in " ".join(log.reasons)
 
 
 def test_each_goal_has_its_targets_beside_the_relations(node, world):

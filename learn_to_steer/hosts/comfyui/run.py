@@ -20,9 +20,9 @@ from torch import Tensor
 from ...attention import AttentionLayer, MapStack
 from ...errors import SteeringError
 from ...guidance import GuidancePlan, Method
-from ...objectives import Objective, Reading, StepInfo, Target, last_share, lowest_sigma
+from ...objectives import Objective, Reading, StepInfo, Target, goals_of, last_share, lowest_sigma
 from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, coarse, steered_steps, watch
-from ..guiding import GuidanceTargets
+from ..guiding import KEPT_APART, GuidanceTargets
 from ..modules import for_autograd
 from ..protocol import evaluator
 from ..recommended import reading_recommended
@@ -62,6 +62,11 @@ class Steering:
     def moves(self) -> bool:
         """Whether latents are moved."""
         return self.method != "attention"
+
+    @property
+    def keeps_apart(self) -> bool:
+        """Whether things that the prompt only names have a place as well."""
+        return bool(KEPT_APART & set(goals_of(self.objective)))
 
     @property
     def guides(self) -> bool:
@@ -251,7 +256,7 @@ class SteeringRun:
     def _guidance_targets(self, batch: int, aspect: float) -> GuidanceTargets:
         """What guidance is about in a batch, the images that are left alone without a layout."""
         steering = self.steering
-        wanted = guidance_of(steering.relations, batch, aspect, steering.layout)
+        wanted = guidance_of(steering.relations, batch, aspect, steering.layout, steering.keeps_apart)
         rows = range(batch) if steering.rows is None else steering.rows
         return replace(wanted, layouts=[one if i in rows else None for i, one in enumerate(wanted.layouts)])
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ...classifiers import check_classifier
 from ...errors import SteeringError
-from ...objectives import CombinedObjective, Objective, goals_of, learned_part
+from ...objectives import CombinedObjective, Objective, learned_part
 from ...steering import SteeringPlan
 from ..targets import knows
 from .execution import record_of
@@ -89,13 +89,14 @@ def _moves(steering: Steering) -> bool:
 def _guides(steering: Steering) -> bool:
     if not steering.guides or steering.guidance.strength == 0:
         return False
-    return guidance_of(steering.relations, 1, 1.0, steering.layout).any
+    return guidance_of(steering.relations, 1, 1.0, steering.layout, steering.keeps_apart).any
 
 
 def _wishes(steering: Steering) -> bool:
-    """Whether moves have a goal without a relation."""
-    beside = set(goals_of(steering.objective)) - {"relation", "implied"}
-    return bool(steering.moves and beside and steering.relations.objects)
+    """Whether there is a goal without a relation."""
+    if not steering.keeps_apart or not steering.relations.objects:
+        return False
+    return steering.moves or _guides(steering)
 
 
 def left_out(steering: Steering) -> list[str]:

@@ -37,6 +37,7 @@ from ...objectives import (
     with_goals,
 )
 from ...steering import SteeringLoop, SteeringPlan, SteeringTrace, checked_count, coarse, steered_steps
+from ..guiding import KEPT_APART
 from ..modules import hooked
 from ..protocol import evaluator
 from ..recommended import reading_recommended
@@ -201,6 +202,7 @@ def generate(
     )
     plan = plan or (AFTER_GUIDANCE if method == "both" else SteeringPlan.preset("fast"))
     family = family or run.family
+    apart = bool(KEPT_APART & set(goals or ()))
     if objective == "default":
         # Attention is guided without a classifier, unless one is given to switch it.
         wanted_at_all = method != "attention" and (
@@ -211,6 +213,7 @@ def generate(
             goals = None
     if goals is not None:
         objective = with_goals(objective, goals)
+    apart |= objective is not None and bool(KEPT_APART & set(goals_of(objective)))
     if checked_count(seeds_tried) > 1 and (None in seeds or run.extra.get("latents") is not None):
         raise SteeringError(
             f"Expected a seed where {seeds_tried} first noises are tried, got generators or latents; give a seed instead."
@@ -250,7 +253,8 @@ def generate(
                 steering = _Steering.prepare(run, objective, own, wanted, family, seeds, seeds_tried)
                 trace = steering.trace
         if guiding and guidance is not None:
-            guided = Guided.prepare(run, guidance, understood, family, objective, *regions)
+            named = [one.objects for one in read] if apart else None
+            guided = Guided.prepare(run, guidance, understood, family, objective, *regions, named)
             trace.notes += guided.notes
             left_out = guided.left_out if steering is None else in_both(left_out, guided.left_out)
             if steering is not None:

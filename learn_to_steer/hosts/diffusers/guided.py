@@ -13,7 +13,7 @@ from ...attention import MapStack
 from ...classifiers import check_classifier
 from ...errors import SteeringError
 from ...guidance import AttentionGuidance, GuidancePlan, Layout, calibrated
-from ...language import RelationTriplet
+from ...language import NamedObject, RelationTriplet
 from ...objectives import Objective, Reading, RelationTarget, StepInfo, learned_part
 from ..guiding import GuidanceTargets, guidance_targets
 from ..modules import hooked
@@ -66,9 +66,11 @@ class Guided:
         objective: Objective | None,
         boxes: Sequence[Any] | None,
         layouts: Sequence[Layout | None] | None,
+        named: Sequence[Sequence[NamedObject]] | None = None,
     ) -> Guided:
-        """objective: reads the pipeline's own passes where the plan switches. Raises SteeringError as
-        `guidance_targets` does, for layers that the model does not have, and for an objective that does not fit it."""
+        """named: see `guidance_targets`. objective: reads the pipeline's own passes where the plan switches. Raises
+        SteeringError as `guidance_targets` does, for layers that the model does not have, and for an objective that does
+        not fit it."""
         height, width = run.size
         schedule = run.schedule()
         wanted = guidance_targets(
@@ -76,6 +78,7 @@ class Guided:
             triplets,
             lambda image, span: token_positions(run, image, span),
             run.text_length,
+            named=named,
             boxes=boxes,
             layouts=layouts,
             aspect=width / height,

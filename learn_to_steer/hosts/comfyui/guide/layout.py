@@ -71,10 +71,14 @@ def _box(given: Any, width: int, height: int) -> Box:
 
 
 def guidance_of(
-    relations: PromptRelations, batch: int, aspect: float, by_hand: RelationLayout | None = None
+    relations: PromptRelations,
+    batch: int,
+    aspect: float,
+    by_hand: RelationLayout | None = None,
+    apart: bool = False,
 ) -> GuidanceTargets:
     """What guidance is about, for a batch of images of one prompt, all with the same layout. aspect: width of the picture
-    divided by its height.
+    divided by its height. apart: things that the prompt only names have a place as well.
 
     Raises SteeringError for places of another prompt, of words that are no object of a relation, or that contradict the
     relations, and for relations that cannot all hold.
@@ -92,6 +96,7 @@ def guidance_of(
         [relations.triplets],
         lambda image, span: _tokens(relations, plain, span),
         relations.length,
+        named=[relations.objects if apart else ()],
         boxes=[boxes],
         aspect=aspect,
         seed=by_hand.seed,
