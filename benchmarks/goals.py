@@ -1,5 +1,5 @@
 """Goals, first noises and losses of others beside the plan "fast", on pairs that choose: EmojiWorld's validation pairs for
-one relation, its training pairs for chains, which validation pairs do not make.
+one relation, its training pairs for chains, which validation pairs do not make, and for two things without a relation (0).
 
     python benchmarks/goals.py unet 2 --pictures 48 --settings plain,fast,separation --out results
 
@@ -18,7 +18,7 @@ from learn_to_steer.classifiers import load_classifier, shipped_classifier
 from learn_to_steer.cli.peers import PEERS, peer
 from learn_to_steer.emojiworld import GUIDANCE, STEPS, WEIGHTS, family_of, load_pipeline
 from learn_to_steer.emojiworld.judge import EmojiWorldDetector
-from learn_to_steer.emojiworld.prompts import chains, one_relation
+from learn_to_steer.emojiworld.prompts import chains, one_relation, together
 from learn_to_steer.evaluation.bench import Setting
 from learn_to_steer.evaluation.run import run
 from learn_to_steer.evaluation.tables import comparison_table, results_table, summarise
@@ -34,7 +34,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", choices=CLASSIFIERS)
-    parser.add_argument("relations", type=int, choices=(1, 2, 3))
+    parser.add_argument("relations", type=int, choices=(0, 1, 2, 3))
     parser.add_argument("--pictures", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--settings", default="plain,fast,separation")
@@ -50,7 +50,9 @@ def main() -> None:
     if unknown := [name for name in names if name not in own and name not in PEERS]:
         parser.error(f"expected settings among plain, fast, {', '.join(PEERS)}, got {unknown[0]}")
     settings = [own.get(name) or peer(name, learned, learned.layers) for name in names]
-    if args.relations == 1:
+    if args.relations == 0:
+        draws = together("train", args.pictures, args.seed)
+    elif args.relations == 1:
         draws = one_relation("validation", args.pictures, args.seed)
     else:
         draws = chains("train", args.pictures, args.seed, args.relations)

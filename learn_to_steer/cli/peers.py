@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 PEERS = (
     "attention",
+    "attention-apart",
     "both",
     "presence",
     "separation",
@@ -24,10 +25,10 @@ PEERS = (
     "attend-and-excite",
     "rtd",
 )
-"""attention: attention guidance alone, without a gradient; both: the gradient behind it. presence, separation, single:
-"fast" with this further goal; goals: with all three. seeds-N: the best of N first noises, drawn plainly or by "fast".
-best-of-4: the best of four whole pictures as the classifier reads them. attend-and-excite, rtd: these losses in the loop of
-"fast"."""
+"""attention: attention guidance alone, without a gradient; attention-apart: with a place for things that are only named;
+both: the gradient behind it. presence, separation, single: "fast" with this further goal; goals: with all three. seeds-N:
+the best of N first noises, drawn plainly or by "fast". best-of-4: the best of four whole pictures as the classifier reads
+them. attend-and-excite, rtd: these losses in the loop of "fast"."""
 
 
 def peer(name: str, learned: Objective, layers: Sequence[str] | None) -> Setting:
@@ -41,6 +42,9 @@ def peer(name: str, learned: Objective, layers: Sequence[str] | None) -> Setting
     chosen = tuple(layers) if layers is not None else None
     if name == "attention":
         return Setting(name, None, None, method="attention", guidance=GuidancePlan.preset(name))
+    if name == "attention-apart":
+        apart = CombinedObjective(learned, ("relation", "separation"))
+        return Setting(name, apart, None, method="attention", guidance=GuidancePlan.preset("attention"))
     if name == "both":
         return Setting(name, learned, AFTER_GUIDANCE, method="both", guidance=GuidancePlan.preset(name))
     if name == "prompt-twice":

@@ -11,6 +11,7 @@ import numpy as np
 from ..dataset.splits import Pair, pair_of, tournament_rounds
 from ..errors import SteeringError
 from ..evaluation.bench import Draw
+from ..evaluation.detections import Demand, Thing
 from .world import DIRECTIONS, OBJECTS, PHRASES, article
 
 Part = Literal["train", "validation", "test"]
@@ -59,6 +60,18 @@ def one_relation(part: Part, count: int, seed: int = 0) -> list[Draw]:
     ]
     order = np.random.default_rng((seed, 30)).permutation(len(prompts))
     return [Draw(prompts[order[i % len(order)]], 10_000 + seed * 10_000 + i) for i in range(count)]
+
+
+def together(part: Part, count: int, seed: int = 0) -> list[Draw]:
+    """``count`` prompts of two objects without a relation ("a dog and a car"): the pairs of ``part`` in both orders."""
+    pairs = [order for pair in object_pairs(part) for order in (pair, pair[::-1])]
+    order = np.random.default_rng((seed, 32)).permutation(len(pairs))
+    draws: list[Draw] = []
+    for i in range(count):
+        a, b = pairs[order[i % len(order)]]
+        asked = Demand(counts=tuple((Thing(name, name), 1) for name in (a, b)))
+        draws.append(Draw(f"{article(a)} and {article(b)}", 90_000 + seed * 10_000 + i, asked))
+    return draws
 
 
 def chains(part: Part, count: int, seed: int = 0, relations: int = 2) -> list[Draw]:
