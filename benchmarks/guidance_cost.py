@@ -43,7 +43,7 @@ SDXL = UNET | {
 FLUX = {
     "image_model": "flux", "in_channels": 16, "out_channels": 16, "vec_in_dim": 768, "context_in_dim": 4096,
     "hidden_size": 3072, "mlp_ratio": 4.0, "num_heads": 24, "depth": 1, "depth_single_blocks": 1, "theta": 10000,
-    "axes_dim": [16, 56, 56], "patch_size": 2, "qkv_bias": True, "guidance_embed": False,
+    "axes_dim": [16, 56, 56], "patch_size": 2, "qkv_bias": True, "guidance_embed": False, "txt_ids_dims": [],
 }  # fmt: skip
 CASES: dict[str, tuple[dict[str, Any], int, str]] = {
     "SD 1.5": (SD1, 77, "sd1"),
