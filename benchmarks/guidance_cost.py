@@ -19,6 +19,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -129,8 +130,8 @@ def work(name: str, size: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
     return lambda: run(False), lambda: run(True)
 
 
-def peak(name: str, size: int, kernel: str, guided: bool, answer: Any) -> None:
-    """Put the peak of one pass, in MiB above what there was before it, on the queue."""
+def peak(name: str, size: int, kernel: str, guided: bool) -> float:
+    """The peak of one pass, in MiB above what there was before it."""
     host(kernel)
     import torch
 
@@ -138,11 +139,11 @@ def peak(name: str, size: int, kernel: str, guided: bool, answer: Any) -> None:
         passes = work(name, size)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         passes[guided]()
-    answer.put((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 
 
-def seconds(name: str, size: int, kernel: str, repeats: int, answer: Any) -> None:
-    """Put the CPU seconds of a plain and of a guided pass on the queue."""
+def seconds(name: str, size: int, kernel: str, repeats: int) -> list[float]:
+    """The CPU seconds of a plain and of a guided pass."""
     host(kernel)
     import torch
 
@@ -156,7 +157,7 @@ def seconds(name: str, size: int, kernel: str, repeats: int, answer: Any) -> Non
                 began = time.process_time()
                 one()
                 best[i] = min(best[i], time.process_time() - began)
-    answer.put(best)
+    return best
 
 
 def main() -> None:
@@ -172,12 +173,8 @@ def main() -> None:
     context = multiprocessing.get_context("spawn")
 
     def asked(function: Any, *given: Any) -> Any:
-        queue = context.Queue()
-        process = context.Process(target=function, args=(*given, queue))
-        process.start()
-        result = queue.get()
-        process.join()
-        return result
+        with ProcessPoolExecutor(1, mp_context=context) as process:
+            return process.submit(function, *given).result()
 
     print(f"fp32, one CPU thread, attention: {arguments.kernel}")
     print(
