@@ -51,10 +51,10 @@ class ModelSpread:
 
     def measured(self, layer: int, spread: Tensor) -> Tensor:
         """(B,) float32: the unit, after the layer of this index has measured `spread` (B, heads)."""
-        if self._latest.device != spread.device:
-            self._latest = self._latest.to(spread.device)
-        self._latest[:, layer] = spread.mean(-1)
-        return self._latest.sum(-1) / (self._latest > 0).sum(-1).clamp(min=1)
+        latest = self._latest.to(spread.device, copy=True)  # hosts change between inference mode and none
+        latest[:, layer] = spread.detach().mean(-1)
+        self._latest = latest
+        return latest.sum(-1) / (latest > 0).sum(-1).clamp(min=1)
 
 
 @dataclass(frozen=True)

@@ -171,6 +171,15 @@ def test_the_unit_is_the_mean_over_the_layers_as_they_were_last_measured():
     assert unit.measured(0, torch.tensor([[8.0, 8.0], [1.0, 1.0]])).tolist() == [6.0, 1.0]  # the next pass
 
 
+def test_the_unit_outlasts_a_change_of_inference_mode_and_holds_no_graph():
+    with torch.inference_mode():
+        unit = ModelSpread(1, 2)
+        unit.measured(0, torch.tensor([[2.0]]))
+    measured = unit.measured(1, torch.tensor([[4.0]], requires_grad=True))
+    assert measured.tolist() == [3.0]
+    assert not measured.requires_grad
+
+
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (64, 64), (32, 48), (128, 128)])
 def test_rows_are_sampled_from_everywhere(height, width):
     rows = sampled_rows(height * width)
