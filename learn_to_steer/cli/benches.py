@@ -178,7 +178,7 @@ def _on_server(plan: BenchPlan) -> tuple[Any, list[Setting]]:
 
     assert plan.graph is not None
     try:
-        nodes = json.loads(plan.graph.read_text(encoding="utf-8"))
+        nodes = json.loads(plan.graph.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or "no JSON"
         raise SteeringError(

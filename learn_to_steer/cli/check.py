@@ -166,12 +166,14 @@ def _classifier(args: argparse.Namespace, model: ModelFolder) -> str:
 
 def _settings(args: argparse.Namespace, model: ModelFolder, plan: SteeringPlan) -> list[str]:
     """How to use what was checked, on the command line and in the nodes."""
-    which = model.model if model.is_emojiworld else str(model.path)
-    options = [f'--model "{which}"', f"--plan {args.plan}"]
+    from ..classifiers import default_classifier
+
+    options = [f'--model "{args.model or model.model}"', f"--plan {args.plan}"]
     options += [f'--classifier "{args.classifier}"'] if args.classifier is not None else []
     options += [f"--strength {plan.strength:g}"] if plan.strength != 1 else []
+    listed = default_classifier(model.family or "").name if args.classifier is None else args.classifier.name
     return [
         f"Command line: learn-to-steer generate PROMPT {' '.join(options)}",
-        f"ComfyUI: Load Relation Classifier {_classifier(args, model)}, Steering Options with the plan {args.plan} and "
+        f"ComfyUI: Load Relation Classifier {listed}, Steering Options with the plan {args.plan} and "
         f"strength {plan.strength:g}.",
     ]

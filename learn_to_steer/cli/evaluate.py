@@ -28,7 +28,7 @@ from .benches import (
     make_bench,
 )
 from .files import check_writable, staged
-from .suites import SUITES, Chosen, chosen
+from .suites import SUITES, Chosen, check_options, chosen, follow_protocol
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -70,17 +70,17 @@ def add(commands: Commands) -> None:
         "--table",
         metavar="NAME",
         help="a published table of EmojiWorld, one of those in emojiworld/protocol.json, such as unet: model, prompts, "
-        "seeds and settings as they were fixed there",
+        "seeds and settings as they were fixed there; --images and --settings take a part of it",
     )
-    add("--images", type=whole(1, 1_000_000), default=400, help="EmojiWorld's pictures per setting")
+    add("--images", type=whole(1, 1_000_000), help="EmojiWorld's pictures per setting (default: 400)")
     prompts = evaluate.add_mutually_exclusive_group()
     prompts.add_argument(
-        "--relations", type=int, choices=(1, 2, 3, 4), default=1, help="in each of EmojiWorld's prompts"
+        "--relations", type=int, choices=(1, 2, 3, 4), help="in each of EmojiWorld's prompts (default: 1)"
     )
     prompts.add_argument(
         "--prompts", metavar="FILE", help="own prompts about EmojiWorld's objects, one a line, used in turn"
     )
-    add("--seed", type=whole(0, 2**31 - 1), default=0, help="of prompts and noise")
+    add("--seed", type=whole(0, 2**31 - 1), help="of prompts and noise (default: 0)")
     add(
         "--settings",
         type=among(EVERY_SETTING),
@@ -138,6 +138,7 @@ def add(commands: Commands) -> None:
 
 
 FILES = ("table.md", "results.json", "sheet.png")
+LOGS = ("results.jsonl", "setup.json")
 
 SHEET_ROWS = 12
 
@@ -145,7 +146,7 @@ SHEET_ROWS = 12
 def run(args: argparse.Namespace) -> None:
     """Draw, judge, write the table, and print it. An interrupted run goes on where it was."""
     if args.table is not None:
-        _follow_protocol(args)
+        follow_protocol(args)
     if args.server is not None and args.graph is None:
         raise SteeringError("Expected --graph FILE with --server, got none; give a graph in API format.")
     if args.judge is not None and len(args.judge) > 2:
@@ -154,7 +155,7 @@ def run(args: argparse.Namespace) -> None:
     _usual(args, emojiworld)
     pictures = chosen(args)
     plan = _plan(args, pictures.rule, emojiworld)
-    check_writable(args.out, FILES)
+    check_writable(args.out, FILES + LOGS)
     workers, close = _workers(args, plan)
     try:
         workers.check(pictures.draws)
@@ -181,7 +182,10 @@ def _usual(args: argparse.Namespace, emojiworld: bool) -> None:
         raise SteeringError(
             f"Expected --suite with a model other than EmojiWorld, got none; choose one of {', '.join(SUITES)}."
         )
-    args.suite = args.suite or "emojiworld"
+    check_options(args)
+    for name, value in {"suite": "emojiworld", "images": 400, "relations": 1, "seed": 0}.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
 
 
 def _plan(args: argparse.Namespace, rule: str, emojiworld: bool) -> BenchPlan:
@@ -276,22 +280,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _follow_protocol(args: argparse.Namespace) -> None:
-    """Set what the protocol of a published table fixes. Raises SteeringError for a table that there is not."""
-    from ..emojiworld.prompts import protocol
-
-    tables = protocol()["tables"]
-    if args.table not in tables:
-        raise SteeringError(
-            f"Expected a table among {', '.join(tables)}, got {args.table!r}; choose one of them."
-        )
-    fixed = tables[args.table]
-    args.model, args.prompts, args.suite = Path(fixed["model"]), None, "emojiworld"
-    args.settings = fixed["settings"].split(",")
-    for name in ("images", "relations", "seed", "steps"):
-        setattr(args, name, fixed[name])
-
-
 def _sheet(
     title: str,
     draws: Sequence[Draw],
@@ -301,7 +289,7 @@ def _sheet(
 ) -> Image.Image:
     from PIL import Image
 
-    from ..evaluation.run import file_name
+    from ..evaluation.run import picture_file
     from ..pictures import comparison_sheet
 
     judged = {
@@ -312,7 +300,7 @@ def _sheet(
     for draw in draws:
         pictures.append([])
         for setting in settings:
-            with Image.open(out / "pictures" / file_name(setting) / f"{draw.seed}.png") as file:
+            with Image.open(picture_file(out, setting, draw.seed)) as file:
                 pictures[-1].append(file.convert("RGB"))
     return comparison_sheet(
         title,

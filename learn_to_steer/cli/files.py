@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..errors import SteeringError
 from ..records import prompt_of
@@ -34,6 +36,13 @@ def read_prompts(file: str) -> list[str]:
     # Not splitlines: JSON strings and prompts may hold U+2028 and its like.
     lines = enumerate(text.replace("\r\n", "\n").split("\n"), start=1)
     return [prompt_of(line.strip(), f"line {number} of {file}") for number, line in lines if line.strip()]
+
+
+def json_text(value: Any) -> str:
+    """JSON for the standard output, on one line: letters as they are where it is UTF-8, else escaped as JSON escapes them,
+    so that every reader reads the same."""
+    unicode = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "").replace("_", "")
+    return json.dumps(value, ensure_ascii=unicode != "utf8")
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ learn-to-steer generate "a dog to the left of a teddy bear"
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import warnings
@@ -59,10 +60,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("learn-to-steer: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # What is left in the buffer goes nowhere, or the interpreter would complain at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return 141
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _write_no_more()
+        print(
+            f"learn-to-steer: Expected room for what is written, but there is none left ({error.strerror}); make room and "
+            "call the command again.",
+            file=sys.stderr,
+        )
+        return 2
     return 0
+
+
+FULL = tuple(getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name))
+"""A full disk, a used-up quota, a file of the largest size."""
+
+
+def _write_no_more() -> None:
+    """What is left in the buffer goes nowhere, or the interpreter would complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def build_parser() -> argparse.ArgumentParser:

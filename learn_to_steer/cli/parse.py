@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from ..errors import SteeringError
 from ..language import triplets_as_json
 from .arguments import Commands, command
-from .files import read_prompts
+from .files import json_text, read_prompts
 
 
 def add(commands: Commands) -> None:
@@ -29,4 +28,4 @@ def run(args: argparse.Namespace) -> None:
     if not prompts and args.file is None:
         raise SteeringError("Expected a prompt or --file FILE, got neither; give one of them.")
     for prompt in prompts:
-        print(json.dumps(triplets_as_json(prompt), ensure_ascii=False))
+        print(json_text(triplets_as_json(prompt)))

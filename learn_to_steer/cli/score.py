@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from ..errors import SteeringError
 from .arguments import Commands, command
+from .files import json_text
 
 RULES = ("geneval", "t2i-compbench", "visor", "pse")
 SAYS = "judge detections made elsewhere by a published rule, one JSON object a line"
@@ -54,4 +54,4 @@ def run(args: argparse.Namespace) -> None:
         print(summary(pictures, args.rule))
         return
     for picture in pictures:
-        print(json.dumps(picture.as_json(), ensure_ascii=False))
+        print(json_text(picture.as_json()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import SteeringError
@@ -24,6 +25,75 @@ _NEEDS_DATA = {
     "own": "your prompts, one a line",
 }
 """What is read from the user's copy, and where it is to be had."""
+
+
+_TAKES = {
+    "emojiworld": ("images", "relations", "count"),
+    "geneval": ("data", "kinds", "count", "pictures"),
+    "t2i-compbench": ("data", "count", "pictures"),
+    "visor": ("count", "pictures"),
+    "own": ("data", "rule", "count", "pictures"),
+}
+"""Options that are of some suites only. Those of others would be without effect, so they are refused."""
+
+_PROMPTS_TAKE = ("images",)
+"""... and those of EmojiWorld's pictures of one's own prompts."""
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Raises SteeringError for an option that the chosen prompts would pass over."""
+    suite = args.suite or "emojiworld"
+    if args.prompts is not None and suite != "emojiworld":
+        raise SteeringError(
+            f"Expected --prompts, which are EmojiWorld's, without --suite {suite}, got both; use --suite own with --data."
+        )
+    taken, what = (_TAKES[suite], suite) if args.prompts is None else (_PROMPTS_TAKE, "--prompts")
+    if "rule" not in taken and args.rule is not None:
+        raise SteeringError(
+            f"Expected the suite's own rule for {suite}, got --rule {args.rule}; leave --rule out or use --suite own."
+        )
+    every = dict.fromkeys(name for names in _TAKES.values() for name in names)
+    if unused := [name for name in every if name not in taken and getattr(args, name) is not None]:
+        allowed = ", ".join(f"--{name}" for name in taken)
+        raise SteeringError(
+            f"Expected no --{unused[0]} for {what}, which takes {allowed} instead, got one; leave it out."
+        )
+
+
+def follow_protocol(args: argparse.Namespace) -> None:
+    """Set what the protocol of a published table fixes. ``images`` may be fewer, its first ones, and ``settings`` some of
+    its own. Raises SteeringError for a table that there is not, and for an option that says otherwise."""
+    from ..emojiworld.prompts import protocol
+    from .benches import emojiworld_model
+
+    tables = protocol()["tables"]
+    if args.table not in tables:
+        raise SteeringError(
+            f"Expected a table among {', '.join(tables)}, got {args.table!r}; choose one of them."
+        )
+    table = tables[args.table]
+    model = Path(table["model"])
+    fixed = {"suite": "emojiworld", "model": model, "prompts": None, "graph": None}
+    fixed |= {name: table[name] for name in ("relations", "seed", "steps")}
+    if args.model is not None and emojiworld_model(args.model) == emojiworld_model(model):
+        args.model = model
+    for name, value in fixed.items():
+        given = getattr(args, name)
+        if given is not None and given != value:
+            its = f"--{name} {value}" if value is not None else f"no --{name}"
+            raise SteeringError(
+                f"Expected {its} for the table {args.table}, which fixes it, got {given}; leave one of the two out."
+            )
+        setattr(args, name, value)
+    args.images = table["images"] if args.images is None else args.images
+    settings = table["settings"].split(",")
+    args.settings = settings if args.settings is None else args.settings
+    if args.images > table["images"] or (other := [s for s in args.settings if s not in settings]):
+        got = f"{args.images} images" if args.images > table["images"] else f"the setting {other[0]}"
+        raise SteeringError(
+            f"Expected at most {table['images']} images and settings among {', '.join(settings)} for the table "
+            f"{args.table}, got {got}; leave the table out for others."
+        )
 
 
 @dataclass(frozen=True)
@@ -69,19 +139,7 @@ def _suite(args: argparse.Namespace) -> Suite:
     from ..evaluation.suites import GenEval, OwnPrompts, T2ICompBench, Visor
     from ..evaluation.suites.geneval import POSITION
 
-    if args.rule is not None and args.suite != "own":
-        raise SteeringError(
-            f"Expected the suite's own rule for {args.suite}, got --rule {args.rule}; leave --rule out or use --suite own."
-        )
-    if args.kinds is not None and args.suite != "geneval":
-        raise SteeringError(
-            f"Expected no --kinds for {args.suite}, which has one kind of prompts; leave it out."
-        )
     if args.suite == "visor":
-        if args.data is not None:
-            raise SteeringError(
-                "Expected no --data for visor, whose prompts are made from its nouns; leave it out."
-            )
         suite = Visor(args.count, args.seed)
         return suite if args.pictures is None else Visor(args.count, args.seed, args.pictures)
     if args.data is None:

@@ -65,7 +65,13 @@ def read_record(line: str, rule: Rule, masks: bool = False) -> Record:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise SteeringError(f"Expected a JSON object, got {short(line)}; write one object a line.") from error
+        raise SteeringError(
+            f"Expected a JSON object, got {short(line)} ({_why(error)}); write one whole object a line."
+        ) from error
+    if isinstance(record, list):
+        raise SteeringError(
+            f"Expected one JSON object a line, got a list of {len(record)}; write each of its objects on a line of its own."
+        )
     if not isinstance(record, dict) or not isinstance(record.get("prompt"), str):
         raise SteeringError(
             f'Expected a JSON object with a text under "prompt", got {short(record)}; add the prompt.'
@@ -79,6 +85,13 @@ def read_record(line: str, rule: Rule, masks: bool = False) -> Record:
     demand, passed_over = _demand(record, rule)
     tag = record.get("tag")
     return Record(record["prompt"], detections, demand, passed_over, tag if isinstance(tag, str) else "")
+
+
+def _why(error: Exception) -> str:
+    """What JSON's reader has against a line, and where."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at character {error.colno}"
+    return "nested too deeply" if isinstance(error, RecursionError) else "a number of too many digits"
 
 
 def _detection(item: Any, masks: bool) -> Detection:

@@ -1,6 +1,7 @@
 """Draw prompts under several settings from the same noise, and judge every picture.
 
-Resumable: every judged picture is a line of ``results.jsonl``; a run that finds lines there goes on after them.
+Resumable: every judged picture is a line of ``results.jsonl``; a run that finds lines there goes on after them. Pictures of
+the sheet that are not there any more are drawn again, and their lines stay.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from .bench import Bench, Draw, Setting, draws_of
 from .detections import Detection
 from .detectors import Detector
 from .judges import RuleJudge, judgement
+from .resuming import LOG, is_picture, resume
 from .rules import RULES, Rule, geneval
 from .workers import InProcess, Task, Workers
 
-__all__ = ["Draw", "Setting", "draws_of", "evaluate", "file_name", "judged", "run"]
+__all__ = ["Draw", "Setting", "draws_of", "evaluate", "file_name", "judged", "picture_file", "run"]
 
 
 def judged(draw: Draw, found: Sequence[Detection], rule: Rule = geneval) -> dict[str, Any]:
@@ -68,32 +70,46 @@ def evaluate(
     Raises SteeringError for a folder with results of other settings, weights, judges or ``about``.
     """
     _writable(out)
-    log = out / "results.jsonl"
-    done = _resume(log, out / "setup.json", workers.setup() | {"batch": batch, "about": about})
+    done = resume(out, workers.setup() | {"batch": batch, "about": about})
     kept = {(d.prompt, d.seed) for d in draws[:sheet]}
+    lost = {
+        (s, *key)
+        for s in settings
+        for key in kept
+        if (s, *key) in done and not is_picture(picture_file(out, s, key[1]))
+    }
+    there = done.keys() - lost
     tasks = []
     for start in range(0, len(draws), batch):
         chunk = draws[start : start + batch]
-        missing = [s for s in settings if not all((s, d.prompt, d.seed) in done for d in chunk)]
+        missing = [s for s in settings if not all((s, d.prompt, d.seed) in there for d in chunk)]
         if missing:
             tasks.append(Task(chunk, missing))
     left = sum(len(task.draws) * len(task.settings) for task in tasks)
-    with log.open("a") as file, tqdm(total=len(draws) * len(settings), desc="evaluate") as bar:
+    with (out / LOG).open("a") as file, tqdm(total=len(draws) * len(settings), desc="evaluate") as bar:
         bar.update(len(draws) * len(settings) - left)
         for lines in workers.work(tasks):
             for result, picture in lines:
                 key = result["setting"], result["prompt"], result["seed"]
-                if key in done:  # drawn again with the rest of its batch
+                if key in there:  # drawn again with the rest of its batch
                     continue
                 if key[1:] in kept:
-                    folder = out / "pictures" / file_name(result["setting"])
-                    folder.mkdir(parents=True, exist_ok=True)
-                    Image.fromarray(picture).save(folder / f"{result['seed']}.png")
+                    target = picture_file(out, result["setting"], result["seed"])
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with atomic(target) as new:
+                        Image.fromarray(picture).save(new, "PNG")
+                if key in done:
+                    continue
                 done[key] = result
                 file.write(json.dumps(result) + "\n")
             file.flush()
             bar.update(len(lines))
     return [done[s, d.prompt, d.seed] for s in settings for d in draws]
+
+
+def picture_file(out: Path, setting: str, seed: int) -> Path:
+    """Where the picture of a setting and a seed is kept."""
+    return out / "pictures" / file_name(setting) / f"{seed}.png"
 
 
 def file_name(setting: str) -> str:
@@ -110,24 +126,3 @@ def _writable(out: Path) -> None:
         raise SteeringError(
             f"Expected a folder that can be written, got {out} ({error.strerror}); choose another with --out."
         ) from error
-
-
-def _resume(log: Path, setup_file: Path, setup: dict[str, Any]) -> dict[tuple[str, str, int], dict[str, Any]]:
-    setup = json.loads(json.dumps(setup))
-    if not log.exists():
-        with atomic(setup_file) as new:
-            new.write_text(json.dumps(setup, indent=2))
-        return {}
-    if not setup_file.exists() or json.loads(setup_file.read_text()) != setup:
-        raise SteeringError(
-            f"Expected {log.parent} to hold results of the same settings, weights, judges, prompts and seed, but they "
-            "differ; choose another folder."
-        )
-    results = []
-    whole = log.read_bytes().rpartition(b"\n")[0]
-    for line in whole.splitlines():
-        results.append(json.loads(line))
-    # A line that was cut off in the middle of its writing has no end: what follows must not be glued to it.
-    with log.open("r+b") as file:
-        file.truncate(len(whole) + 1 if whole else 0)
-    return {(r["setting"], r["prompt"], r["seed"]): r for r in results}

@@ -11,6 +11,9 @@ from .detections import Verdict, plain_name
 from .records import Record, read_record
 from .rules import rule_named
 
+BYTE_ORDER_MARK = "\ufeff"
+"""Some editors write it in front of a file; where several were put together it stands in front of later lines, too."""
+
 MASK_RULES = ("pse",)
 """Rules that read masks instead of boxes."""
 
@@ -72,7 +75,7 @@ def score_lines(lines: Iterable[bytes], rule: str, where: str) -> Iterator[Judge
     empty = True
     for count, line in enumerate(lines, start=1):
         try:
-            text = line.decode("utf-8-sig" if count == 1 else "utf-8").strip()
+            text = line.decode("utf-8").lstrip(BYTE_ORDER_MARK).strip()
             if not text:
                 continue
             empty = False

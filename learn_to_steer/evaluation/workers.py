@@ -12,6 +12,10 @@ from typing import Any, Protocol
 from ..errors import SteeringError
 from .bench import Bench, Draw, Shown
 
+_NICENESS = "RAY_worker_niceness"
+_AS_THIS_PROCESS = {"worker_niceness": 0}
+"""Ray's own is 15: beside any other work on this machine its workers would hardly get on."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -83,6 +87,7 @@ class RayWorkers:
                 'run: pip install "learn-to-steer[distributed]".'
             ) from error
         self.ray = ray
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
         try:
             ray.init(
                 address=address,
@@ -90,6 +95,9 @@ class RayWorkers:
                 include_dashboard=False if address == "local" else None,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
+                _system_config=_AS_THIS_PROCESS
+                if address == "local" and _NICENESS not in os.environ
+                else None,
             )
         except Exception as error:  # Ray's own kinds, and those of its network library
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

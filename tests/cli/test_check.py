@@ -37,14 +37,21 @@ def permuted(kinds, seed):
     return change
 
 
-@pytest.mark.parametrize(("model", "layers"), [("unet", "2 of its 7"), ("mmdit", "2 of its 10")])
-def test_emojiworld_will_obey(cli, tmp_path, model, layers):
+@pytest.mark.parametrize(
+    ("model", "layers", "file"),
+    [
+        ("unet", "2 of its 7", "emojiworld-symmetric.safetensors"),
+        ("mmdit", "2 of its 10", "emojiworld-mmdit-symmetric.safetensors"),
+    ],
+)
+def test_emojiworld_will_obey(cli, tmp_path, model, layers, file):
     result = cli("check", "--model", model, *QUICK, "--out", tmp_path / "out")
     assert result.code == 0, result.err
     lines = result.out.splitlines()
     assert lines[0].startswith("Will obey. Its maps tell words apart") and "the judge agrees" in lines[0]
     assert f"{layers} attention layers read" in lines[1]
-    assert any(line.startswith("Command line: learn-to-steer generate PROMPT") for line in lines)
+    assert f'Command line: learn-to-steer generate PROMPT --model "{model}" --plan fast' in lines
+    assert any(line.startswith(f"ComfyUI: Load Relation Classifier {file}, ") for line in lines)
     content = json.loads((tmp_path / "out" / "check.json").read_text())
     figures = content["figures"]
     assert content["verdict"]["answer"] == "will obey" and len(content["seeds"]) == 8
@@ -68,15 +75,35 @@ def test_a_judge_decides_by_the_pictures(cli, tmp_path):
     assert result.out.startswith(
         f"Will obey. The judge sees the relation in {figures['seen_steered']:.0%} of the steered pictures"
     )
+    assert "Its attention" not in result.out  # the two agree
 
 
-def test_a_judge_sees_that_pictures_follow_less_than_the_probability(cli, tmp_path):
-    folder = spoilt(tmp_path / "world", "unet", permuted(("attn2.to_k.",), 0))
-    result = cli("check", "--model", folder, "--judge", "emojiworld", *QUICK, "--out", tmp_path / "out")
+KEYS = [
+    ("", ("attn2.to_k.",), "unet", 0),
+    ("", ("attn2.to_k.",), "unet", 2),
+    ("mmdit", ("to_k.", "add_k_proj."), "mmdit/transformer", 0),
+]
+
+
+@pytest.mark.parametrize(("model", "kinds", "part", "seed"), KEYS)
+def test_a_judge_of_pictures_hides_no_scrambled_attention(cli, tmp_path, model, kinds, part, seed):
+    """Some pictures of permuted keys come right. What the judge saw and that the attention is none of a model that places
+    objects are both said, and the verdict is not that it will obey."""
+    folder = spoilt(tmp_path / "world", part, permuted(kinds, seed))
+    result = cli(
+        "check", "--model", folder / model, "--judge", "emojiworld", *QUICK, "--out", tmp_path / "out"
+    )
     assert result.code == 0, result.err
     figures = json.loads((tmp_path / "out" / "check.json").read_text())["figures"]
-    assert figures["after"] > 0.7 and figures["seen_steered"] < 0.75
-    assert not result.out.startswith("Will obey") and f"{figures['seen_steered']:.0%}" in result.out
+    first = result.out.splitlines()[0]
+    assert figures["after"] > 0.7 and figures["seen_steered"] < 0.75 and not first.startswith("Will obey")
+    assert f"the relation in {figures['seen_steered']:.0%} of the steered pictures" in first
+    assert "Its attention does not read like that of a model that places objects" in first
+    assert f"two words share {figures['alike']:.0%} of it" in first
+    assert first.startswith("Will not obey") or "look at its attention" in result.out
+    assert ("Command line:" not in result.out) == first.startswith("Will not obey")
+    if "Command line:" in result.out:  # what was checked, not what ships
+        assert f'learn-to-steer generate PROMPT --model "{folder / model}"' in result.out
 
 
 def test_judges_from_a_folder(cli, tmp_path):
@@ -92,11 +119,7 @@ def test_judges_from_a_folder(cli, tmp_path):
         )
 
 
-@pytest.mark.parametrize(("model", "kinds", "part", "seed"), [
-    ("", ("attn2.to_k.",), "unet", 0),
-    ("", ("attn2.to_k.",), "unet", 2),
-    ("mmdit", ("to_k.", "add_k_proj."), "mmdit/transformer", 0),
-])  # fmt: skip
+@pytest.mark.parametrize(("model", "kinds", "part", "seed"), KEYS)
 def test_permuted_keys_will_not(cli, tmp_path, model, kinds, part, seed):
     folder = spoilt(tmp_path / "world", part, permuted(kinds, seed))
     result = cli("check", "--model", folder / model, *QUICK, "--out", tmp_path / "out")

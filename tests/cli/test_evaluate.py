@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from learn_to_steer.classifiers import UNIVERSAL, load_classifier, save_classifier, shipped_classifier
+from learn_to_steer.emojiworld.prompts import chains, one_relation, protocol
 
 SHIPPED = shipped_classifier("emojiworld-symmetric")
 FEW = ["--images", "3", "--steps", "2", "--batch", "2"]
@@ -54,6 +55,70 @@ def test_goes_on_where_it_was_and_does_not_mix(cli, tmp_path):
     for change in (["--classifier", tmp_path / "other.safetensors"], ["--relations", "2"], ["--seed", "1"]):
         result = cli("evaluate", "--images", "2", *arguments, *change)
         assert result.code == 2 and "choose another folder" in result.err
+
+
+def drawn(folder):
+    """Lines without times, and pictures, of a folder of results."""
+    lines = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    for line in lines:
+        del line["seconds"]
+    files = sorted((folder / "pictures").rglob("*.png"))
+    return lines, {str(f.relative_to(folder)): np.asarray(Image.open(f)) for f in files}
+
+
+@pytest.mark.parametrize(
+    ("table", "model", "said"),
+    [
+        ("unet", "emojiworld", ["--images", "400", "--seed", "261", "--count", "2"]),
+        ("mmdit-four-steps", "mmdit", ["--images", "3", "--seed", "268", "--steps", "4"]),
+        ("unet-two", "unet", ["--images", "1", "--seed", "262", "--relations", "2"]),
+    ],
+)
+def test_the_suite_gives_the_published_table_picture_by_picture(cli, tmp_path, table, model, said):
+    """What a table fixes, said by hand through the suite: the same prompts, seeds, verdicts and pixels. The table's first
+    pictures are those of a smaller number; --count takes any of them."""
+    asked = ["--settings", "plain,fast", "--batch", "2"]
+    part = said[-2:] if "--count" in said else said[:2]
+    assert cli("evaluate", "--table", table, *part, *asked, "--out", tmp_path / "table").code == 0
+    suite = ["--suite", "emojiworld", "--model", model, "--judge", "emojiworld", *said]
+    assert cli("evaluate", *suite, *asked, "--out", tmp_path / "suite").code == 0
+    (lines, pictures), (other_lines, other_pictures) = drawn(tmp_path / "table"), drawn(tmp_path / "suite")
+    assert lines == other_lines and len(lines) == 2 * int(part[1])
+    assert pictures.keys() == other_pictures.keys() and len(pictures) == len(lines)
+    assert all((picture == other_pictures[name]).all() for name, picture in pictures.items())
+    fixed = protocol()["tables"][table]
+    asked_of = one_relation if fixed["relations"] == 1 else chains
+    listed = [(d.prompt, d.seed) for d in asked_of("test", fixed["images"], fixed["seed"])]
+    got = [(line["prompt"], line["seed"]) for line in lines if line["setting"] == "fast"]
+    assert set(got) <= set(listed) if "--count" in said else got == listed[: len(got)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--table", "unets"], "a table among unet, unet-two"),
+        (["--table", "unet", "--seed", "3"], "--seed 261 for the table unet, which fixes it, got 3"),
+        (["--table", "unet", "--model", "mmdit"], "--model unet for the table unet"),
+        (["--table", "unet", "--suite", "visor"], "--suite emojiworld for the table unet"),
+        (["--table", "unet", "--relations", "2"], "--relations 1 for the table unet"),
+        (["--table", "unet", "--prompts", "mine.txt"], "no --prompts for the table unet"),
+        (["--table", "unet", "--graph", "mine.json"], "no --graph for the table unet"),
+        (["--table", "unet", "--images", "401"], "at most 400 images"),
+        (["--table", "unet", "--settings", "plain,paper"], "got the setting paper"),
+        (["--suite", "emojiworld", "--pictures", "4"], "no --pictures for emojiworld"),
+        (["--suite", "emojiworld", "--data", "x"], "no --data for emojiworld"),
+        (["--rule", "pse"], "suite's own rule for emojiworld"),
+        (["--kinds", "counting"], "no --kinds for emojiworld"),
+        (["--suite", "visor", "--judge", "x/y", "--images", "3"], "no --images for visor"),
+        (["--suite", "visor", "--judge", "x/y", "--relations", "1"], "no --relations for visor"),
+        (["--prompts", "mine.txt", "--count", "3"], "no --count for --prompts"),
+        (["--prompts", "mine.txt", "--suite", "own"], "use --suite own with --data"),
+    ],
+)
+def test_no_option_is_passed_over_in_silence(cli, tmp_path, arguments, says):
+    result = cli("evaluate", *arguments, "--out", tmp_path / "out")
+    assert (result.code, result.err.count("\n")) == (2, 1) and says in result.err, result.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_universal_classifier_beside_the_models_own(cli, tmp_path):

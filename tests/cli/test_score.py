@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
 import sys
 
 import pytest
@@ -64,3 +66,30 @@ def test_nothing_is_written_where_a_line_is_bad(cli, tmp_path):
         result = cli(*arguments)
         assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
         assert says in result.err
+
+
+def test_what_a_terminal_has_no_letters_for_is_still_json(tmp_path):
+    """Every reader gets the same objects, whatever the output's encoding."""
+    file = tmp_path / "found.jsonl"
+    file.write_text(LINE.replace("café", "\U0001f600 café"), encoding="utf-8")
+    command = [sys.executable, "-m", "learn_to_steer", "score", str(file), "--rule", "geneval"]
+    said = [
+        subprocess.run(
+            command, env=os.environ | {"PYTHONIOENCODING": kind}, capture_output=True, check=True
+        ).stdout
+        for kind in ("ascii", "cp1252", "utf-8")
+    ]
+    assert [json.loads(text)["prompt"] for text in said] == ["a dog to the left of a \U0001f600 café"] * 3
+    assert said[2].decode("utf-8").count("café") == 2 and said[0].isascii()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+def test_a_full_disk_is_one_sentence(tmp_path):
+    file = tmp_path / "found.jsonl"
+    file.write_text((LINE + "\n") * 200, encoding="utf-8")
+    for more in ([], ["--summary"]):
+        command = [sys.executable, "-m", "learn_to_steer", "score", str(file), "--rule", "geneval", *more]
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert "there is none left" in done.stderr

@@ -1,4 +1,8 @@
-"""`evaluate --graph` through a real server, beside the same pictures through diffusers."""
+"""`evaluate --graph` through a real server, beside the same pictures through diffusers.
+
+The command line runs in a process of its own. LEARN_TO_STEER_PYTHON names its interpreter, where the host's has no
+diffusers.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ import pytest
 from conftest import ROOT
 from test_server import server  # noqa: F401
 
+PYTHON = os.environ.get("LEARN_TO_STEER_PYTHON") or sys.executable
 GRAPHS = Path(__file__).parent / "graphs"
 SHARED = ["--suite", "emojiworld", "--images", "8", "--seed", "31", "--judge", "emojiworld"]
 
@@ -19,7 +24,7 @@ SHARED = ["--suite", "emojiworld", "--images", "8", "--seed", "31", "--judge", "
 def evaluate(*arguments):
     """The command line in a process of its own, as a user calls it."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "learn_to_steer", "evaluate", *map(str, arguments)]
+    command = [PYTHON, "-m", "learn_to_steer", "evaluate", *map(str, arguments)]
     done = subprocess.run(command, cwd=Path.home(), env=environment, capture_output=True, text=True)
     return done.returncode, done.stdout, done.stderr
 
@@ -41,9 +46,14 @@ def judged(folder, setting):
     return [{key: line[key] for key in told} for line in lines if line["setting"] == setting]
 
 
+@pytest.fixture(scope="module")
+def diffusers():
+    if subprocess.run([PYTHON, "-c", "import diffusers"], capture_output=True).returncode:
+        pytest.skip(f"{PYTHON} has no diffusers; name one that has by LEARN_TO_STEER_PYTHON")
+
+
 @pytest.mark.parametrize("name", ["1-first-steps-emojiworld"])
-def test_the_server_gives_the_table_that_diffusers_gives(server, tmp_path, name):  # noqa: F811
-    pytest.importorskip("diffusers")
+def test_the_server_gives_the_table_that_diffusers_gives(server, diffusers, tmp_path, name):  # noqa: F811
     graph = ["--graph", GRAPHS / f"{name}.json", "--server", server.address]
     code, said, errors = evaluate(*SHARED, *graph, "--out", tmp_path / "server")
     assert code == 0, errors

@@ -122,6 +122,35 @@ def test_verdicts_of_a_judge(changes, answer, why):
     assert said.why.endswith(".") and "\n" not in said.why and said.advice.endswith(".")
 
 
+UNLIKE = "Its attention does not read like that of a model that places objects (by bounds that were set on EmojiWorld)"
+LIKE = "Its attention reads like that of a model that places objects (by bounds that were set on EmojiWorld)"
+BESIDE = [
+    ({}, "will obey", None, None),
+    # half of the pictures come right although the maps are nearly the same: both is said
+    ({"alike": 0.8, "acts_steered": 0.125, "acts_plain": 0.25, "seen_steered": 0.5}, "may obey",
+     f"{UNLIKE}: two words share 80% of it, and act where they were asked to in 12% of the steered pictures (plain 25%).",
+     "merged or patched"),
+    ({"alike": 0.8, "lead_sure": 0.0}, "will obey", f"{UNLIKE}: two words share 80%", "merged or patched"),
+    ({"acts_steered": 0.6, "lead_sure": 0.15, "acts_plain": 0.5}, "will obey", f"{UNLIKE}: two words share 40%", "merged"),
+    ({"alike": 0.95}, "will obey", f"{UNLIKE}: two words share 95%", "merged or patched"),
+    ({"alike": 0.8, "lead_sure": 0.0, "seen_steered": 0.25}, "will not obey", f"{UNLIKE}: two words share 80%", None),
+    ({"seen_steered": 0.25}, "will not obey", f"{LIKE}: two words share 40% of it, and act where", "perhaps the judge"),
+    # neither of them: it helps, or it slips back
+    ({"acts_steered": 0.6, "acts_plain": 0.25, "lead_sure": 0.15, "seen_steered": 0.25}, "will not obey", None, None),
+    ({"kept": 0.5, "seen_steered": 0.25}, "will not obey", None, None),
+    ({"texture": 0.05, "alike": 0.9}, "will not obey", None, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "answer", "why", "use"), BESIDE, ids=range(len(BESIDE)))
+def test_what_the_attention_says_stands_beside_what_the_judge_says(changes, answer, why, use):
+    said = verdict_of_judge(replace(SEEN, **{"acts_plain": 0.25, **changes}))
+    assert said.answer == answer and said.why.endswith(".") and said.advice.endswith(".")
+    assert ("Its attention" in said.why) == (why is not None) and (why or "") in said.why
+    assert any(word in said.advice for word in ("merged", "perhaps")) == (use is not None)
+    assert (use or "") in said.advice and "  " not in said.why + said.advice
+
+
 def test_a_changed_spread_asks_for_less_strength():
     assert verdict(replace(GOOD, spread=1.4)).advice.startswith("Use strength 0.5")
     assert verdict(replace(GOOD, spread=0.7)).advice.startswith("Use strength 0.5")

@@ -135,6 +135,22 @@ def test_a_bad_line_is_named_in_one_sentence(bad):
     assert "\n" not in message and len(message) < 400 and message.endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"prompt": "a dog" "detections": []}', "at character 20); write one whole object a line."),
+        ("{", "at character 2); write one whole object a line."),
+        ('{"prompt": "a dog", "detections": [%s]}' % ("1" * 5000), "(a number of too many digits)"),
+        ("[" * 100_000, "(nested too deeply)"),
+        ("[{}, {}]", "got a list of 2; write each of its objects on a line of its own."),
+    ],
+)
+def test_what_is_no_json_says_where_and_what_to_do(text, says):
+    with pytest.raises(SteeringError) as caught:
+        list(score_lines([text.encode()], "geneval", "x"))
+    assert says in str(caught.value)
+
+
 def test_boxes_without_size_are_judged():
     assert out(line(dog=[10, 50, 10, 50], cat=[90, 50, 90, 50]))["score"] == 1
     same = out(line(dog=[10, 50, 10, 50], cat=[10, 50, 10, 50]))
@@ -146,6 +162,8 @@ def test_empty_lines_and_files():
     assert len(list(score_lines(lines, "geneval", "x"))) == 1
     with pytest.raises(SteeringError, match="got none"):
         list(score_lines([b"\n"], "geneval", "x"))
+    # Files with a byte order mark, one after the other.
+    assert len(list(score_lines([lines[0], lines[0], b"\xef\xbb\xbf\n"], "geneval", "x"))) == 2
     with pytest.raises(SteeringError, match="visor"):
         rule_named("other")
 

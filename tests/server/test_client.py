@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -165,6 +166,46 @@ def test_what_goes_wrong_is_one_sentence(there, monkeypatch):
     sampler = GraphSampler(client(there), Filled(), False)
     with pytest.raises(SteeringError, match="show the output"):
         sampler.sample(["x"], [1], steps=None, guidance=None)
+
+
+def test_answers_of_something_else_are_one_sentence(there):
+    for answer in ([1, 2], "text", {"prompt_id": 3}, {}):
+        there.table = {"/prompt": answer}
+        assert "answers /prompt with something else" in refused(there, lambda s: s.run({}))
+    there.table = {"/view": png(1)[:-26]}
+    assert "sends one that cannot be read" in refused(there, lambda s: s.picture({"filename": "a.png"}))
+    there.table = {"/view": b"no picture"}
+    assert "sends one that cannot be read" in refused(there, lambda s: s.picture({"filename": "a.png"}))
+    outputs = {PICTURE: {"images": [{"filename": "a.png"}]}}
+    there.table = {
+        "/prompt": {"prompt_id": "n"},
+        "/history/n": {"n": entry(outputs=outputs)},
+        "/free": {},
+        "/view": png(1),
+    }
+    with pytest.raises(SteeringError, match="when a graph began"):
+        GraphSampler(client(there), Filled(), False).sample(["x"], [1], steps=None, guidance=None)
+
+
+@pytest.mark.parametrize(
+    "half", [b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{", b"", b"HTTP/1.1 2", b"nothing\r\n\r\n"]
+)
+def test_a_server_that_dies_in_the_middle_of_an_answer(half):
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+
+        def answer():
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(half)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(SteeringError, match="does not answer .*call the command again"):
+            Server(f"127.0.0.1:{listening.getsockname()[1]}").nodes()
+        thread.join()
 
 
 def test_a_server_that_is_not_there():

@@ -1,11 +1,15 @@
 """What a judge of the pictures says, in plain words: the verdict of a check that was given one.
 
-The probability stands beside it. Where it rises and the pictures do not follow, the moves deceive the classifier.
+The probability stands beside it. Where it rises and the pictures do not follow, the moves deceive the classifier. So does
+what the model's attention says, where it is another thing: pictures of a spoilt attention can come right by chance, and a
+judge can miss what is there.
 """
 
 from __future__ import annotations
 
-from .verdict import MANY, MOST, PLAINLY, Figures, Verdict, advice, noise
+from dataclasses import replace
+
+from .verdict import MANY, MOST, PLAINLY, Figures, Verdict, advice, attends, noise
 
 FEWER = 0.25
 """Share of the pictures, two of eight, from which more or fewer of them are more than chance would lightly do."""
@@ -13,10 +17,38 @@ FEWER = 0.25
 
 def verdict_of_judge(figures: Figures) -> Verdict:
     """The first of these that is true: the model draws noise; the judge misses the objects, with steering or without; the
-    relation is seen in most steered pictures, in more than plainly, or not at all. The figures hold a judge's."""
-    f = figures
-    if (drawn := noise(f)) is not None:
+    relation is seen in most steered pictures, in more than plainly, or not at all. The figures hold a judge's.
+
+    The answer rests on the pictures alone. Attention that does not read like that of a model that places objects is said
+    beside it, whatever the answer, and one that does where the pictures do not follow.
+    """
+    if (drawn := noise(figures)) is not None:
         return drawn
+    seen, reads = _seen(figures), attends(figures)
+    if reads is False:
+        why = f"{seen.why} Its attention does not read like that of a model that places objects {_acting(figures)}."
+        more = "" if seen.answer == "will not obey" else f" {LOOK}"
+        return replace(seen, why=why, advice=seen.advice + more)
+    if reads and seen.answer == "will not obey":
+        why = f"{seen.why} Its attention reads like that of a model that places objects {_acting(figures)}."
+        return replace(seen, why=why, advice=f"{seen.advice} {MISSES}")
+    return seen
+
+
+LOOK = "If this model was merged or patched, look at its attention and its text encoder."
+MISSES = "Look at the sheet first: perhaps the judge does not know what stands there."
+
+
+def _acting(f: Figures) -> str:
+    """What `verdict.attends` rests on."""
+    return (
+        f"(by bounds that were set on EmojiWorld): two words share {f.alike:.0%} of it, and act where they were asked to "
+        f"in {f.acts_steered:.0%} of the steered pictures (plain {f.acts_plain:.0%})"
+    )
+
+
+def _seen(figures: Figures) -> Verdict:
+    f = figures
     seen, seen_plain = f.seen_steered or 0.0, f.seen_plain or 0.0
     present, present_plain = f.present_steered or 0.0, f.present_plain or 0.0
     pictures = (

@@ -73,7 +73,8 @@ class Figures:
 
 @dataclass(frozen=True)
 class Verdict:
-    """answer: in two words. why: one sentence with the figures it rests on. advice: one sentence on what to use."""
+    """answer: in two words. why: the figures it rests on, in a sentence - two where the pictures and the model's attention
+    say different things. advice: what to use, likewise."""
 
     answer: Answer
     why: str
@@ -109,8 +110,7 @@ def verdict(figures: Figures) -> Verdict:
     f = figures
     if (drawn := noise(f)) is not None:
         return drawn
-    follows = f.acts_steered >= MOST and f.lead_sure >= SURE_LEAD
-    helped = f.acts_steered >= MANY and f.acts_steered >= f.acts_plain + 0.25 and f.lead_sure >= LEAD
+    follows, helped = _follows(f), _helped(f)
     if not follows and f.alike >= ALIKE:
         return Verdict(
             "will not obey",
@@ -169,6 +169,25 @@ def verdict(figures: Figures) -> Verdict:
         f"{f.acts_steered:.0%} of the pictures (plain {f.acts_plain:.0%}){seen}.",
         advice(f),
     )
+
+
+def attends(figures: Figures) -> bool | None:
+    """Whether a model attends like one that places objects where it is asked to, whatever its pictures show: True, False
+    where its words do not follow the moves or its maps hardly tell two words apart; None for what is neither."""
+    f = figures
+    if f.alike >= DOUBTFUL or not (_follows(f) or (_helped(f) and f.alike < ALIKE)):
+        return False
+    return True if _follows(f) and f.kept >= MOST else None
+
+
+def _follows(f: Figures) -> bool:
+    """The words act as asked, in most pictures and clearly."""
+    return f.acts_steered >= MOST and f.lead_sure >= SURE_LEAD
+
+
+def _helped(f: Figures) -> bool:
+    """... in many, and in more than plainly."""
+    return f.acts_steered >= MANY and f.acts_steered >= f.acts_plain + 0.25 and f.lead_sure >= LEAD
 
 
 def advice(f: Figures) -> str:

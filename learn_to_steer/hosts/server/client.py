@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import time
@@ -62,7 +63,9 @@ class Server:
 
         Raises SteeringError for a graph that the server refuses, that fails, or that is taken out of the queue.
         """
-        number = self._json("/prompt", {"prompt": graph})["prompt_id"]
+        number = self._json("/prompt", {"prompt": graph}).get("prompt_id")
+        if not isinstance(number, str):
+            raise self._other("/prompt")
         pause, looked = _PAUSES[0], time.monotonic()
         while True:
             entry = self._json(f"/history/{number}").get(number)
@@ -87,8 +90,14 @@ class Server:
         """(height, width, 3) uint8 of an entry under "images" in a history."""
         query = urllib.parse.urlencode({k: image[k] for k in ("filename", "subfolder", "type") if k in image})
         data = self._ask(f"/view?{query}")
-        with Image.open(io.BytesIO(data)) as picture:
-            return np.array(picture.convert("RGB"))
+        try:
+            with Image.open(io.BytesIO(data)) as picture:
+                return np.array(picture.convert("RGB"))
+        except (OSError, SyntaxError, ValueError) as error:  # what PIL says of broken ones
+            raise SteeringError(
+                f"Expected a picture from {self.address}, but it sends one that cannot be read ({error}); call the command "
+                "again to go on."
+            ) from error
 
     def _queued(self, number: str) -> bool:
         queue = self._json("/queue")
@@ -97,12 +106,17 @@ class Server:
     def _json(self, path: str, body: Any = None) -> dict[str, Any]:
         answer = self._ask(path, body)
         try:
-            return json.loads(answer)
-        except ValueError as error:
-            raise SteeringError(
-                f"Expected a ComfyUI server at {self.address}, but it answers {path} with something else; "
-                "check the address."
-            ) from error
+            said = json.loads(answer)
+        except (ValueError, RecursionError) as error:
+            raise self._other(path) from error
+        if not isinstance(said, dict):
+            raise self._other(path)
+        return said
+
+    def _other(self, path: str) -> SteeringError:
+        return SteeringError(
+            f"Expected a ComfyUI server at {self.address}, but it answers {path} with something else; check the address."
+        )
 
     def _ask(self, path: str, body: Any = None) -> bytes:
         data = None if body is None else json.dumps(body).encode()
@@ -117,11 +131,11 @@ class Server:
                 f"Expected {self.address}{path.partition('?')[0]} to take what it was sent, but it says "
                 f"{_refusal(error)}; check the graph on that server."
             ) from error
-        except OSError as error:
-            reason = getattr(error, "reason", None) or error
+        except (OSError, http.client.HTTPException) as error:
+            reason = " ".join(str(getattr(error, "reason", None) or error).split()) or type(error).__name__
             raise SteeringError(
                 f"Expected a running ComfyUI server at {self.address}, but it does not answer ({reason}); start it or give "
-                "its address with --server."
+                "its address with --server, and call the command again."
             ) from error
 
 

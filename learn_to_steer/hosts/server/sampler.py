@@ -101,4 +101,9 @@ def _spent(entry: Mapping[str, Any]) -> tuple[int, int]:
 def _seconds(entry: Mapping[str, Any]) -> float:
     """From the start to the end of the graph, by the server's clock."""
     stamps = {kind: said.get("timestamp") for kind, said in entry["status"]["messages"]}
-    return (stamps["execution_success"] - stamps["execution_start"]) / 1000
+    began, ended = stamps.get("execution_start"), stamps.get("execution_success")
+    if began is None or ended is None:
+        raise SteeringError(
+            "Expected the server to say when a graph began and ended, but it did not; use ComfyUI 0.3.64 or newer."
+        )
+    return (ended - began) / 1000
