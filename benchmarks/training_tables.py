@@ -37,18 +37,20 @@ Row = tuple[str, str, dict[str, Any], dict[str, Any]]
 
 
 def rows(model: str) -> list[Row]:
-    """The rows of all tables."""
+    """The rows of all tables, the quick ones first."""
     chosen = CHOSEN_LAYERS if model == "unet" else MMDIT_LAYERS
-    ways = ["noising", *(["rf"] if model == "mmdit" else []), "fixed-point"]
-    every: list[Row] = [("base", "dual, euler, scenes, chosen layers, symmetric", {}, {})]
-    every += [("words", "right words only", {}, {"wrong_words": False})]
-    every += [
+    every: list[Row] = [
+        ("base", "dual, euler, scenes, chosen layers, symmetric", {}, {}),
+        ("words", "right words only", {}, {"wrong_words": False}),
+        ("layers", "mean map", {}, {"kind": "mean"}),
+        ("ways", "noising", {"way": "noising"}, {}),
+        ("layers", "all layers", {"layers": None}, {}),
+        ("architecture", "published", {"map_size": 16}, {"kind": "official"}),
         ("sources", "own pictures", {"source": ("own",)}, {}),
         ("sources", "scenes and own", {"source": ("scenes", "own")}, {}),
     ]
-    every += [("layers", "all layers", {"layers": None}, {}), ("layers", "mean map", {}, {"kind": "mean"})]
-    every += [("architecture", "published", {"map_size": 16}, {"kind": "official"})]
-    every += [("ways", way, {"way": way}, {}) for way in ways]  # the longest at the end
+    every += [("ways", "rf", {"way": "rf"}, {})] if model == "mmdit" else []
+    every += [("ways", "fixed-point", {"way": "fixed-point"}, {})]
     return [(table, name, {"layers": chosen, **recorded}, fitted) for table, name, recorded, fitted in every]
 
 
