@@ -1,16 +1,18 @@
 """Recording and fitting on layouts of full size, random weights: seconds a sample, memory, the estimate beforehand.
 
-    python benchmarks/full_size_training.py [sd15 sdxl flux] [--samples 6] [--steps 20] [--pixels 512] [--dtype float32]
-        [--depth 10] [--double 19 --single 38] [--device cuda]
+    python benchmarks/full_size_training.py [sd15 sdxl flux] [--samples 6] [--steps 20] [--draws 4] [--pixels 512]
+        [--dtype float32] [--depth 10] [--double 19 --single 38] [--device cuda]
 
 Each model is a process of its own: it is built (nothing is downloaded; text encoders keep their widths and are few layers
 deep), its recommended layers are recorded in scenes of the emoji that ship - `--samples` to train on and a sixth more each
 to validate and to judge by -, a classifier is fitted, saved, loaded, and steers one step of a picture. Time and memory do
 not depend on what is in the weights; what is read and drawn means nothing.
 
+steps: of an inversion. draws: of these, at how many the maps of each inversion are recorded.
 depth: transformer blocks in SDXL's deepest stages, of the full 10. double, single: Flux's blocks, of the full 19 and 38.
 Memory is the peak of the process (on a GPU: of what PyTorch holds there), weights included. "estimate" is what is printed
-before a recording; the last column, the time that it took over that.
+before a recording, "of that" the time that it took over it; "steered" is a picture of two
+steps with the pipeline's own guidance, one evaluation at the first.
 """
 
 from __future__ import annotations
@@ -175,8 +177,10 @@ def measure(kind: str, given: argparse.Namespace) -> dict[str, Any]:
         sources = scene_parts({name: [sprite] for name, sprite in sprites().items()}, 0).sources
         layers = recommended_layers(family, recorder.layers)
         loaded = recorder, sources
-        job = plan_job(recorder, sources, shares(given.samples), 0, How(), layers, batch=given.batch)
+        job = plan_job(recorder, sources, shares(given.samples), 0, How(draws=given.draws), layers,
+                       batch=given.batch)  # fmt: skip
         said = estimate(loaded, job, folder / "work")
+        print(f"{kind}: {said}", file=sys.stderr, flush=True)
         began = time.perf_counter()
         work = record_shards(folder / "work", job, loaded)
         seconds = time.perf_counter() - began
@@ -185,10 +189,12 @@ def measure(kind: str, given: argparse.Namespace) -> dict[str, Any]:
         fitted = time.perf_counter() - began
         save_classifier(trained.classifier, folder / "own.safetensors")
         plan = SteeringPlan(end=1.0, budget=1, reached=1.0, evaluations_per_step=1)
+        began = time.perf_counter()
         drawn = PipelineSampler(pipe, family, *size).sample(
             ["a dog above a car"], [0], objective=LearnedObjective(load_classifier(folder / "own.safetensors")),
             plan=plan, steps=2, guidance=None,
         )  # fmt: skip
+        steered = time.perf_counter() - began
         (record,) = [r for r in drawn.trace.records if r.evaluation >= 0]
         assert math.isfinite(record.loss) and 0 < record.move < math.inf
         on_gpu = given.device == "cuda"
@@ -199,7 +205,8 @@ def measure(kind: str, given: argparse.Namespace) -> dict[str, Any]:
         )
         return {
             "layers": len(layers), "channels": job.channels, "samples": job.samples, "passes": job.passes,
-            "seconds": seconds, "estimate": said.seconds, "fit": fitted, "peak": peak / 2**30,
+            "seconds": seconds, "estimate": said.seconds, "fit": fitted, "steered": steered,
+            "peak": peak / 2**30,
         }  # fmt: skip
 
 
@@ -211,6 +218,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", choices=[*MODELS, []], default=list(MODELS), metavar="MODEL")
     parser.add_argument("--samples", type=int, default=6)
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--draws", type=int, default=4)
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--pixels", type=int, default=512)
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32")
@@ -227,11 +235,12 @@ def main() -> None:
         f"{given.pixels} px, {given.steps} steps, {given.dtype} on {given.device}, {given.batch} samples a pass.\n"
     )
     print(
-        "| model | layers | channels | samples | passes | seconds a sample | estimate | of that | fit, s | peak, GiB |"
+        "| model | layers | channels | samples | passes | seconds a sample | estimate | of that | fit, s | steered, s "
+        "| peak, GiB |"
     )
-    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|", flush=True)
-    options = [part for name in ("samples", "steps", "batch", "pixels", "dtype", "device", "depth", "double", "single")
-               for part in (f"--{name}", str(getattr(given, name)))]  # fmt: skip
+    print("|---|" + 10 * "---:|", flush=True)
+    names = ("samples", "steps", "draws", "batch", "pixels", "dtype", "device", "depth", "double", "single")
+    options = [part for name in names for part in (f"--{name}", str(getattr(given, name)))]  # fmt: skip
     for kind in given.models:
         command = [sys.executable, __file__, kind, "--one", *options]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
@@ -243,7 +252,7 @@ def main() -> None:
         print(
             f"| {kind} | {found['layers']} | {found['channels']} | {found['samples']} | {found['passes']} | {each:.1f} "
             f"| {found['estimate'] / found['samples']:.1f} | {found['seconds'] / found['estimate']:.2f} "
-            f"| {found['fit']:.1f} | {found['peak']:.1f} |",
+            f"| {found['fit']:.1f} | {found['steered']:.1f} | {found['peak']:.1f} |",
             flush=True,
         )
 

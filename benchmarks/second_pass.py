@@ -1,6 +1,6 @@
 """Second passes over finished pictures, plain and steered: are the objects kept, does the relation hold?
 
-    COMFYUI_PATH=... python benchmarks/second_pass.py [--model unet mmdit] [--pictures 24] [--first steered]
+    COMFYUI_PATH=... python benchmarks/second_pass.py [--model unet mmdit] [--pictures 24] [--first steered] [--only 1.5x]
 
 Run with an interpreter that can import the host. Each first picture is of another prompt of unseen pairs. Its finished
 latent goes through the host's KSampler once more, at several values of denoise, and through a hires pass: enlarged 1.5
@@ -37,6 +37,9 @@ DENOISE = (1.0, 0.85, 0.7, 0.6, 0.5, 0.3, 0.15)
 
 HIRES, HIRES_DENOISE = 1.5, 0.5
 
+PASSES = (*(f"{level:g}" for level in DENOISE), f"{HIRES:g}x")
+"""The rows, as --only names them."""
+
 CLASSIFIERS = {"unet": "emojiworld-symmetric.safetensors", "mmdit": "emojiworld-mmdit-symmetric.safetensors"}
 
 
@@ -58,6 +61,7 @@ def main() -> None:
     parser.add_argument(
         "--first", choices=("plain", "steered"), default="steered", help="how the first pass is sampled"
     )
+    parser.add_argument("--only", nargs="+", choices=PASSES, default=list(PASSES), help="these rows, not all")
     arguments = parser.parse_args(ARGUMENTS)
     import comfyui_version
 
@@ -67,11 +71,11 @@ def main() -> None:
         f"simple, cfg 6; first pass {arguments.first}."
     )
     for model in arguments.model:
-        table(node, model, arguments.pictures, arguments.first == "steered")
+        table(node, model, arguments.pictures, arguments.first == "steered", arguments.only)
 
 
-def table(node: Any, model: str, pictures: int, first_steered: bool) -> None:
-    """Print the table of one model."""
+def table(node: Any, model: str, pictures: int, first_steered: bool, only: Sequence[str]) -> None:
+    """Print these rows of the table of one model."""
     draws = _module("emojiworld.prompts").one_relation("test", pictures, seed=SEED)
     model_, clip, vae = node("LoadEmojiWorld", architecture=model)
     (classifier, _) = node("LoadRelationClassifier", classifier_name=CLASSIFIERS[model])
@@ -96,8 +100,9 @@ def table(node: Any, model: str, pictures: int, first_steered: bool) -> None:
     large = [torch.nn.functional.interpolate(x, size=(size, size), mode="bilinear") for x in firsts]
     passes = [(f"denoise {level:g}", firsts, level) for level in DENOISE]
     passes.append((f"{HIRES:g}x, denoise {HIRES_DENOISE:g}", large, HIRES_DENOISE))
-    for name, begins, level in passes:
-        row(node, worlds, name, begins, level)
+    for key, (name, begins, level) in zip(PASSES, passes, strict=True):
+        if key in only:
+            row(node, worlds, name, begins, level)
 
 
 def row(node: Any, worlds: Sequence[Any], name: str, begins: Sequence[torch.Tensor], level: float) -> None:

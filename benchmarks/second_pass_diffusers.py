@@ -1,6 +1,6 @@
 """As `second_pass.py`, through diffusers: a finished latent is given noise again and sampled from there.
 
-    python benchmarks/second_pass_diffusers.py [--model unet mmdit] [--pictures 24]
+    python benchmarks/second_pass_diffusers.py [--model unet mmdit] [--pictures 24] [--only 1.5x]
 
 Pipelines that draw from text take a second pass by their own arguments: the levels still to come (`timesteps`,
 `sigmas`) and the noised latent (`latents`). The prompts, seeds and levels are those of `second_pass.py`.
@@ -33,6 +33,9 @@ DENOISE = (1.0, 0.85, 0.7, 0.6, 0.5, 0.3, 0.15)
 
 HIRES, HIRES_DENOISE = 1.5, 0.5
 
+PASSES = (*(f"{level:g}" for level in DENOISE), f"{HIRES:g}x")
+"""The rows, as --only names them."""
+
 CLASSIFIERS = {"unet": "emojiworld-symmetric", "mmdit": "emojiworld-mmdit-symmetric"}
 
 
@@ -43,6 +46,7 @@ def main() -> None:
     )
     parser.add_argument("--model", nargs="+", choices=tuple(CLASSIFIERS), default=list(CLASSIFIERS))
     parser.add_argument("--pictures", type=int, default=24)
+    parser.add_argument("--only", nargs="+", choices=PASSES, default=list(PASSES), help="these rows, not all")
     arguments = parser.parse_args()
     draws, detector = one_relation("test", arguments.pictures, seed=SEED), EmojiWorldDetector(WEIGHTS)
     for model in arguments.model:
@@ -59,8 +63,10 @@ def main() -> None:
         latents = torch.cat([first.latents for first in firsts])
         large = torch.nn.functional.interpolate(latents, scale_factor=HIRES, mode="bilinear")
         passes = [(f"denoise {level:g}", latents, level) for level in DENOISE]
-        for name, begin, level in [*passes, (f"{HIRES:g}x, denoise {HIRES_DENOISE:g}", large, HIRES_DENOISE)]:
-            row(pipe, draws, detector, name, begin, level, objective)
+        passes.append((f"{HIRES:g}x, denoise {HIRES_DENOISE:g}", large, HIRES_DENOISE))
+        for key, (name, begin, level) in zip(PASSES, passes, strict=True):
+            if key in arguments.only:
+                row(pipe, draws, detector, name, begin, level, objective)
 
 
 def row(

@@ -1,18 +1,21 @@
 """What a recipe is worth: EmojiWorld's classifiers trained in several ways, by what they read and how they steer.
 
-    python benchmarks/training_tables.py --model unet --work DIR [--samples 400] [--images 88] [--only words,ways]
+    python benchmarks/training_tables.py --model unet --work DIR [--samples 400] [--images 88] [--steps 20]
+        [--only words,ways]
 
 Each row is one way to record or fit; all else is as in the first row. Columns: PSNR of the ways back (dB, of 16 samples
-that judge), relations read under right and wrong words on unseen pairs, the share of errors that are the wrong word, and
-the share of pictures about the validation pairs in which the relation holds, plain and steered by the plan "fast". Records
-are kept in DIR; an interrupted run goes on.
+that judge, or as many as there are), relations read under right and wrong words on the samples that judge, of unseen pairs
+and recorded in the row's own way, the share of errors that are the wrong word, and the share of pictures about the
+validation pairs in which the relation holds, plain and steered by the plan "fast", and in which all objects are there.
+steps: of the inversions; pictures are drawn in the model's own number. Records are kept in DIR; an interrupted run goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,9 @@ from learn_to_steer.emojiworld.classifiers import CHOSEN_LAYERS, MMDIT_LAYERS
 from learn_to_steer.emojiworld.judge import EmojiWorldDetector
 from learn_to_steer.emojiworld.prompts import one_relation
 from learn_to_steer.evaluation.tables import markdown
+from learn_to_steer.hosts.protocol import Drawn, Sampler
+from learn_to_steer.inversion import Way
+from learn_to_steer.objectives import Objective
 from learn_to_steer.training import as_json, steering_check, train_from_shards
 from learn_to_steer.training.prepare import shares
 
@@ -31,18 +37,20 @@ Row = tuple[str, str, dict[str, Any], dict[str, Any]]
 
 
 def rows(model: str) -> list[Row]:
-    """The rows of all tables."""
+    """The rows of all tables, the quick ones first."""
     chosen = CHOSEN_LAYERS if model == "unet" else MMDIT_LAYERS
-    ways = ["fixed-point", "noising"] + (["rf"] if model == "mmdit" else [])
-    every: list[Row] = [("base", "dual, euler, scenes, chosen layers, symmetric", {}, {})]
-    every += [("words", "right words only", {}, {"wrong_words": False})]
-    every += [("ways", way, {"way": way}, {}) for way in ways]
-    every += [
+    every: list[Row] = [
+        ("base", "dual, euler, scenes, chosen layers, symmetric", {}, {}),
+        ("words", "right words only", {}, {"wrong_words": False}),
+        ("layers", "mean map", {}, {"kind": "mean"}),
+        ("ways", "noising", {"way": "noising"}, {}),
+        ("layers", "all layers", {"layers": None}, {}),
+        ("architecture", "published", {"map_size": 16}, {"kind": "official"}),
         ("sources", "own pictures", {"source": ("own",)}, {}),
         ("sources", "scenes and own", {"source": ("scenes", "own")}, {}),
     ]
-    every += [("layers", "all layers", {"layers": None}, {}), ("layers", "mean map", {}, {"kind": "mean"})]
-    every += [("architecture", "published", {"map_size": 16}, {"kind": "official"})]
+    every += [("ways", "rf", {"way": "rf"}, {})] if model == "mmdit" else []
+    every += [("ways", "fixed-point", {"way": "fixed-point"}, {})]
     return [(table, name, {"layers": chosen, **recorded}, fitted) for table, name, recorded, fitted in every]
 
 
@@ -57,19 +65,42 @@ def recorded(args: argparse.Namespace, model: Model, asked: Asked, about: dict[s
     loaded = (model.recorder, sources)
     how = How(about["way"])
     job = plan_job(*loaded, shares(args.samples), args.seed, how, about["layers"], about["map_size"])
-    return record_shards(args.work / args.model / mark.replace(".", ""), job, loaded)
+    return record_shards(
+        args.work / f"{args.model}-{args.samples}-{model.recorder.steps}" / mark.replace(".", ""), job, loaded
+    )
 
 
-def psnr_of(model: Model, asked: Asked, about: dict[str, Any], seed: int) -> str:
-    """Mean over the ways back of 16 samples that judge."""
-    if about.get("way") == "noising":
+class PlainOnce:
+    """A sampler whose plain pictures are drawn once: every row is compared with the same ones."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self.sampler, self.digest = sampler, sampler.digest
+        self.plain: dict[tuple[tuple[str, ...], tuple[int, ...]], Drawn] = {}
+
+    def sample(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        objective: Objective | None = None,
+        **given: Any,
+    ) -> Drawn:
+        """As the sampler's own."""
+        if objective is not None:
+            return self.sampler.sample(prompts, seeds, objective=objective, **given)
+        key = tuple(prompts), tuple(seeds)
+        if key not in self.plain:
+            self.plain[key] = self.sampler.sample(prompts, seeds, **given)
+        return self.plain[key]
+
+
+def psnr_of(args: argparse.Namespace, model: Model, asked: Asked, way: Way, source: tuple[str, ...]) -> str:
+    """Mean over the ways back of 16 samples that judge, or of as many as there are; a noised picture has none."""
+    if way == "noising":
         return "-"
-    source = (
-        dataclasses.replace(asked, source=about.get("source", ("scenes",))).sources_of(model).sources["test"]
-    )
-    done = record_batch(
-        source, model.recorder, range(16), seed, How(about.get("way", "euler"), draws=1, check=True)
-    )
+    judging = dataclasses.replace(asked, source=source).sources_of(model).sources["test"]
+    numbers = range(min(16, shares(args.samples)["test"]))
+    done = record_batch(judging, model.recorder, numbers, args.seed, How(way, draws=1, check=True))
     return f"{sum(done.psnr) / len(done.psnr):.1f}" if done.psnr else "-"
 
 
@@ -82,12 +113,16 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--samples", type=int, default=400)
     parser.add_argument("--images", type=int, default=88)
+    parser.add_argument("--steps", type=int, help="of the inversions (default: the model's own)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="tables: words, ways, sources, layers, architecture")
     args = parser.parse_args()
-    asked = Asked(args.model, "cpu", "auto", None, None, None, ("scenes",), (), None, None, None, args.seed)
+    asked = Asked(
+        args.model, "cpu", "auto", args.steps, None, None, ("scenes",), (), None, None, None, args.seed
+    )
     model, _ = asked.open()
     detector, draws = EmojiWorldDetector(WEIGHTS), one_relation("validation", args.images, args.seed)
+    sampler, psnr = PlainOnce(model.sampler), functools.cache(functools.partial(psnr_of, args, model, asked))
     made = []
     percent: Callable[[float | None], str] = lambda value: "-" if value is None else f"{value:.1%}"  # noqa: E731
     for table, name, about, fit in rows(args.model):
@@ -97,7 +132,7 @@ def main() -> None:
         read = as_json(trained.test)
         errors = read["errors"]
         steered = steering_check(
-            model.sampler,
+            sampler,
             trained.classifier,
             draws,
             steps=STEPS,
@@ -109,7 +144,7 @@ def main() -> None:
         made.append(
             [
                 f"{table}: {name}",
-                psnr_of(model, asked, about, args.seed),
+                psnr(about.get("way", "euler"), about.get("source", ("scenes",))),
                 percent(read["right"]),
                 percent(read["wrong"]),
                 "-"
@@ -131,7 +166,10 @@ def main() -> None:
         "steered",
         "present",
     ]
-    text = markdown(head, made)
+    text = (
+        f"{args.samples} samples, {model.recorder.steps} steps of inversion, {len(draws)} pictures.\n\n"
+        + markdown(head, made)
+    )
     (args.work / f"{args.model}.md").write_text(text, encoding="utf-8")
     print(text, end="")
 

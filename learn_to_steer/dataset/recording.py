@@ -84,9 +84,17 @@ class Recorded:
 
 def trained_steps(recorder: MapRecorder) -> tuple[int, ...]:
     """Steps at which maps are recorded: the first half of the schedule, less those at which nothing is left of a picture,
-    as at a flow model's sigma of 1. What its maps show there can only come from the words."""
+    as at a flow model's sigma of 1. What its maps show there can only come from the words.
+
+    Raises SteeringError for a schedule so short that none is left.
+    """
     left = signal(tuple(recorder.sigmas()), recorder.flow)[: max(1, recorder.steps // 2)]
-    return tuple(step for step, share in enumerate(left) if share > 1e-6)
+    steps = tuple(step for step, share in enumerate(left) if share > 1e-6)
+    if not steps:
+        raise SteeringError(
+            f"Expected at least 4 steps to record a model that begins at noise alone, got {recorder.steps}; give more."
+        )
+    return steps
 
 
 def trained_sigmas(recorder: MapRecorder) -> tuple[float, ...]:

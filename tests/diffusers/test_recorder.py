@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 
 from learn_to_steer.dataset import How, plan_job, record_batch, record_shards, trained_steps
 from learn_to_steer.dataset.sources import scene_parts
+from learn_to_steer.errors import SteeringError
 from learn_to_steer.hosts.diffusers.recorder import PipelineRecorder
 from learn_to_steer.inversion import noised
 
@@ -65,6 +66,9 @@ def test_pictures_go_to_latents_and_back_in_the_pipelines_layout(flux_pipe):
     assert latents.shape == (2, 64, 16) and latents.dtype == torch.float32  # 8 x 8 patches of 2 x 2 x 4
     assert recorder.decode(latents).shape == pictures.shape
     assert trained_steps(recorder) == (1,)  # of 4 steps the first half, without sigma 1
+    for steps in (2, 3):  # the first half is sigma 1 alone
+        with pytest.raises(SteeringError, match=f"at least 4 steps .* got {steps};"):
+            trained_steps(PipelineRecorder(flux_pipe, "custom", steps, 32, 32))
 
 
 def test_a_recording_of_a_pipeline_is_the_same_again(flux_pipe, tmp_path):
