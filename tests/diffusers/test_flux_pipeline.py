@@ -196,7 +196,8 @@ def test_gradient_of_the_latent_by_finite_differences(flux_pipe):
 
     z = latents.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(loss(z), z)
-    direction, e = torch.randn_like(z), 1e-4
+    # Parts of the transformer compute in float32 whatever its weights: a smaller step is lost in their rounding.
+    direction, e = torch.randn_like(z), 1e-3
     slope = (loss(latents + e * direction) - loss(latents - e * direction)) / (2 * e)
     assert torch.allclose((gradient * direction).sum(), slope, rtol=1e-3)
 
