@@ -29,7 +29,7 @@ def test_nothing_heavy_at_the_door():
 
 
 def test_the_host_can_describe_every_node(node):
-    assert len(node.classes) == 18
+    assert len(node.classes) == 21
     for node_class in node.classes.values():
         schema = node_class.GET_SCHEMA()
         schema.validate()
@@ -153,7 +153,9 @@ def test_words_beyond_the_first_chunk(node, world):
     text = "a balloon " * 20 + ". a dog to the right of a teddy bear"
     _, relations, _ = node("RelationPrompt", clip=world.clip, text=text)
     assert relations.length == 64
-    assert min(p for _, positions in relations.positions for p in positions) > 32
+    (triplet,) = relations.triplets
+    for noun in (triplet.subject_noun, triplet.object_noun):
+        assert min(relations.tokens_of(noun)) > 32
     positive, relations, _ = node("RelationPrompt", clip=world.clip, text=text)
     _, log = steered(node, world, positive=positive, relations=relations)
     assert log.latest.records
