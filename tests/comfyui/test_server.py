@@ -135,7 +135,7 @@ def server(tmp_path_factory):
 def test_the_nodes_are_there(server):
     nodes = server.json("/object_info")
     ours = {name for name, info in nodes.items() if info["category"].startswith("Learn-to-Steer")}
-    assert len(ours) == 20
+    assert len(ours) == 21
     templates = server.json("/workflow_templates").get("learn-to-steer", [])
     assert len(templates) >= 9
     assert server.get("/extensions/learn-to-steer/docs/LearnToSteer_RelationPrompt.md")
