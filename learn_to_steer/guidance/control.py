@@ -48,6 +48,9 @@ class AttentionGuidance:
 
     def __post_init__(self) -> None:
         self.steps = frozenset(self.steps)
+        self.guided_columns = self._guided_columns()
+        """(B, K + 1, T), or (B, K, T) without a background: the second factor of the bias: `columns`, and the tokens around
+        them, see `bias`."""
         self._held: set[tuple[int, int]] = set()
         self._made: dict[tuple[int, int], Tensor] = {}
 
@@ -102,10 +105,7 @@ class AttentionGuidance:
                     gates[image, target.subject] = gates[image, target.object] = 1.0
         return gates
 
-    @property
-    def guided_columns(self) -> Tensor:
-        """(B, K + 1, T), or (B, K, T) without a background: the second factor of the bias: `columns`, and the tokens around
-        them, see `bias`."""
+    def _guided_columns(self) -> Tensor:
         if not self._has_background:
             return self.columns
         objects = self.columns.amax(1)

@@ -2,8 +2,7 @@
 
 A bias that is small against the differences between a row's logits changes nothing, and one that is large drowns them.
 So it is measured in their standard deviation over the text's columns, in the very passes that are guided: the mean over the
-guided layers, one number for all of them. A unit of each head's or layer's own pushes too far where logits differ much
-(docs/guidance.md).
+guided layers, one number for all of them.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..attention import AttentionLayer
+from ..attention import AttentionLayer, require_layers
 
 ROWS = 32
 """Image positions that the spread is measured at."""
@@ -90,7 +89,5 @@ def guided_layers(layers: Sequence[AttentionLayer], chosen: Sequence[str] | None
     """Names of the layers to guide: those chosen, else all."""
     if chosen is None:
         return [layer.name for layer in layers]
-    from ..attention import require_layers
-
     require_layers(chosen, [layer.name for layer in layers])
     return [layer.name for layer in layers if layer.name in chosen]
