@@ -100,6 +100,10 @@ SHARES = [i / 20 for i in range(20)]
 def test_steps_begin_inside_the_plans_share():
     assert GuidancePlan(end=0.3).steps(SHARES) == (list(range(6)), "")
     assert GuidancePlan(start=0.1, end=0.2).steps(SHARES) == ([2, 3], "")
+    for begin, guided in ((0.15, True), (0.2, True), (0.25, False), (0.35, False)):
+        steps, why = GuidancePlan(end=0.4).steps([begin + i / 20 for i in range(10)])
+        assert bool(steps) == guided
+        assert guided or f"begins at {begin:.0%} of the model's schedule, where the objects have" in why
     late = [0.5 + i / 20 for i in range(10)]
     steps, why = GuidancePlan(end=0.3).steps(late)
     assert steps == []
