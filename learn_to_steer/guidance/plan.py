@@ -24,8 +24,8 @@ class GuidancePlan:
     """When, how strongly and in which layers.
 
     start, end: the part of the model's own schedule that is guided, as shares of it (as `SteeringPlan` has them): a step is
-    guided where it begins in [start, end). A run that begins in the second half of it is not guided at all: in a second
-    pass over a picture the objects have their places, which a new layout would only disturb.
+    guided where it begins in [start, end). A second pass that begins in the second half of it is not guided at all: the
+    objects of its picture have their places, which a new layout would only disturb.
     strength: of the bias, in standard deviations of the model's own image-to-text logits (see `strength`). None = what was
         found for the model's family; 0 switches guidance off at no cost.
     width: standard deviation of an object's peak, in widths of its place.
@@ -99,8 +99,10 @@ class GuidancePlan:
         if self.strength == 0:
             return [], "Attention not guided: the strength is 0."
         inside = [i for i, share in enumerate(shares) if self.start - _EDGE <= share < self.end - _EDGE]
-        begin = min(shares, default=1.0)
-        if inside and begin > (self.start + self.end) / 2 + _EDGE:
+        begin, *later = sorted(set(shares)) or [1.0]
+        # A whole run of few steps may begin one step into the schedule ("leading" timesteps: 4 steps begin at 25%).
+        whole = bool(later) and begin <= later[0] - begin + _EDGE
+        if inside and not whole and begin > (self.start + self.end) / 2 + _EDGE:
             return [], (
                 f"Attention not guided: this run begins at {begin:.0%} of the model's schedule, where the objects have "
                 "their places already."

@@ -104,6 +104,11 @@ def test_steps_begin_inside_the_plans_share():
         steps, why = GuidancePlan(end=0.4).steps([begin + i / 20 for i in range(10)])
         assert bool(steps) == guided
         assert guided or f"begins at {begin:.0%} of the model's schedule, where the objects have" in why
+    # A whole run of four steps with "leading" timesteps (751, 501, 251, 1; Heun's come twice), and its second pass.
+    assert GuidancePlan(end=0.4).steps([0.248, 0.498, 0.748, 0.998])[0] == [0]
+    assert GuidancePlan(end=0.5).steps([0.248, 0.498, 0.498, 0.748, 0.748, 0.998])[0] == [0, 1, 2]
+    assert GuidancePlan(end=0.5).steps([0.498, 0.748, 0.998])[0] == []
+    assert GuidancePlan(end=0.6).steps([0.498, 0.748, 0.998])[0] == []
     late = [0.5 + i / 20 for i in range(10)]
     steps, why = GuidancePlan(end=0.3).steps(late)
     assert steps == []
