@@ -1,10 +1,11 @@
 """Second passes over finished pictures, plain and steered: are the objects kept, does the relation hold?
 
     COMFYUI_PATH=... python benchmarks/second_pass.py [--model unet mmdit] [--pictures 24] [--first steered] [--only 1.5x]
+        [--method both]
 
 Run with an interpreter that can import the host. Each first picture is of another prompt of unseen pairs. Its finished
 latent goes through the host's KSampler once more, at several values of denoise, and through a hires pass: enlarged 1.5
-times, denoise 0.5. Both ways begin from the same latent and the same noise; steered is the plan "fast". A picture keeps
+times, denoise 0.5. Both ways begin from the same latent and the same noise; steered is the plan "fast", or the method asked for. A picture keeps
 its objects where the judge finds each object of the prompt exactly once and nothing else.
 """
 
@@ -62,20 +63,27 @@ def main() -> None:
         "--first", choices=("plain", "steered"), default="steered", help="how the first pass is sampled"
     )
     parser.add_argument("--only", nargs="+", choices=PASSES, default=list(PASSES), help="these rows, not all")
+    parser.add_argument(
+        "--method", choices=("gradient", "attention", "both"), default="gradient", help="of the second pass"
+    )
     arguments = parser.parse_args(ARGUMENTS)
     import comfyui_version
 
     node = conftest.make_node(conftest.load_pack())
     print(
         f"ComfyUI {comfyui_version.__version__}, {arguments.pictures} pictures a row, seed {SEED}, {STEPS} steps, euler, "
-        f"simple, cfg 6; first pass {arguments.first}."
+        f"simple, cfg 6; first pass {arguments.first}, "
+        f"second by {arguments.method}."
     )
+    (options,) = node("SteeringOptions", plan="fast", strength=1.0, method=arguments.method)
     for model in arguments.model:
-        table(node, model, arguments.pictures, arguments.first == "steered", arguments.only)
+        table(node, model, arguments.pictures, arguments.first == "steered", arguments.only, options)
 
 
-def table(node: Any, model: str, pictures: int, first_steered: bool, only: Sequence[str]) -> None:
-    """Print these rows of the table of one model."""
+def table(
+    node: Any, model: str, pictures: int, first_steered: bool, only: Sequence[str], options: Any
+) -> None:
+    """Print these rows of the table of one model. options: of the second passes."""
     draws = _module("emojiworld.prompts").one_relation("test", pictures, seed=SEED)
     model_, clip, vae = node("LoadEmojiWorld", architecture=model)
     (classifier, _) = node("LoadRelationClassifier", classifier_name=CLASSIFIERS[model])
@@ -102,15 +110,17 @@ def table(node: Any, model: str, pictures: int, first_steered: bool, only: Seque
     passes.append((f"{HIRES:g}x, denoise {HIRES_DENOISE:g}", large, HIRES_DENOISE))
     for key, (name, begins, level) in zip(PASSES, passes, strict=True):
         if key in only:
-            row(node, worlds, name, begins, level)
+            row(node, worlds, name, begins, level, options)
 
 
-def row(node: Any, worlds: Sequence[Any], name: str, begins: Sequence[torch.Tensor], level: float) -> None:
+def row(
+    node: Any, worlds: Sequence[Any], name: str, begins: Sequence[torch.Tensor], level: float, options: Any
+) -> None:
     """Print one row: all pictures through one second pass, plain and steered."""
     plain, steered, evaluations, notes, same = [], [], 0, set[str](), 0
     for world, latent in zip(worlds, begins, strict=True):
         plain.append(_sampled(node, world, latent, level, world.noise + 1000, False)[0])
-        result, log = _sampled(node, world, latent, level, world.noise + 1000, True)
+        result, log = _sampled(node, world, latent, level, world.noise + 1000, True, options)
         steered.append(result)
         evaluations += sum(log.latest.evaluations)
         notes.update(log.latest.notes)
@@ -144,14 +154,20 @@ def _module(name: str) -> Any:
 
 
 def _sampled(
-    node: Any, world: Any, latent: torch.Tensor | None, denoise: float, seed: int, steer: bool
+    node: Any,
+    world: Any,
+    latent: torch.Tensor | None,
+    denoise: float,
+    seed: int,
+    steer: bool,
+    options: Any = None,
 ) -> tuple[torch.Tensor, Any]:
     """(finished latents, log of the steering or None) of one pass of the host's KSampler or of the Steering KSampler."""
     begin = conftest.latents() if latent is None else {"samples": latent.clone()}
     more = {"latent": begin, "steps": STEPS, "seed": seed, "denoise": denoise}
     if not steer:
         return conftest.stock(world, **more), None
-    return conftest.steered(node, world, options=None, **more)
+    return conftest.steered(node, world, options=options, **more)
 
 
 def judged(vae: Any, latents: Sequence[torch.Tensor], draws: Sequence[Any]) -> list[Outcome]:

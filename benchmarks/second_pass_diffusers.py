@@ -1,6 +1,7 @@
 """As `second_pass.py`, through diffusers: a finished latent is given noise again and sampled from there.
 
     python benchmarks/second_pass_diffusers.py [--model unet mmdit] [--pictures 24] [--only 1.5x]
+        [--method both]
 
 Pipelines that draw from text take a second pass by their own arguments: the levels still to come (`timesteps`,
 `sigmas`) and the noised latent (`latents`). The prompts, seeds and levels are those of `second_pass.py`.
@@ -22,6 +23,7 @@ from learn_to_steer.emojiworld import GUIDANCE, STEPS, WEIGHTS, load_pipeline
 from learn_to_steer.emojiworld.judge import EmojiWorldDetector
 from learn_to_steer.emojiworld.prompts import one_relation
 from learn_to_steer.evaluation.run import Draw, judged
+from learn_to_steer.guidance import METHODS
 from learn_to_steer.hosts.diffusers import SteeredOutput, generate
 from learn_to_steer.objectives import LearnedObjective
 
@@ -47,6 +49,7 @@ def main() -> None:
     parser.add_argument("--model", nargs="+", choices=tuple(CLASSIFIERS), default=list(CLASSIFIERS))
     parser.add_argument("--pictures", type=int, default=24)
     parser.add_argument("--only", nargs="+", choices=PASSES, default=list(PASSES), help="these rows, not all")
+    parser.add_argument("--method", choices=METHODS, default="gradient", help="of the second pass")
     arguments = parser.parse_args()
     draws, detector = one_relation("test", arguments.pictures, seed=SEED), EmojiWorldDetector(WEIGHTS)
     for model in arguments.model:
@@ -54,7 +57,9 @@ def main() -> None:
         if model == "unet":
             pipe.scheduler = EulerDiscreteScheduler.from_config(pipe.scheduler.config)
         objective = LearnedObjective(load_classifier(shipped_classifier(CLASSIFIERS[model])))
-        firsts = [first for first, _ in _batches(pipe, draws, None, 1.0, objective)]
+        gradient = {"objective": objective}
+        how = {"method": arguments.method} | (gradient if arguments.method != "attention" else {})
+        firsts = [first for first, _ in _batches(pipe, draws, None, 1.0, gradient)]
         print(f"\n{model}: {len(draws)} steered first pictures\n")
         print(
             "| second pass | exactly its objects, plain | steered | relation holds, plain | steered | evaluations "
@@ -66,15 +71,21 @@ def main() -> None:
         passes.append((f"{HIRES:g}x, denoise {HIRES_DENOISE:g}", large, HIRES_DENOISE))
         for key, (name, begin, level) in zip(PASSES, passes, strict=True):
             if key in arguments.only:
-                row(pipe, draws, detector, name, begin, level, objective)
+                row(pipe, draws, detector, name, begin, level, how)
 
 
 def row(
-    pipe: Any, draws: Sequence[Draw], detector: Any, name: str, begin: Tensor, level: float, objective: Any
+    pipe: Any,
+    draws: Sequence[Draw],
+    detector: Any,
+    name: str,
+    begin: Tensor,
+    level: float,
+    how: dict[str, Any],
 ) -> None:
-    """Print one row: all pictures through one second pass, plain and steered."""
+    """Print one row: all pictures through one second pass, plain and steered. how: arguments of the latter."""
     exact, holds, evaluations, notes, same = [0, 0], [0, 0], 0, set[str](), 0
-    ways = [list(_batches(pipe, draws, begin, level, way)) for way in (None, objective)]
+    ways = [list(_batches(pipe, draws, begin, level, way)) for way in ({}, how)]
     for (plain, some), (steered, _) in zip(*ways, strict=True):
         evaluations += sum(steered.trace.evaluations)
         notes.update(steered.trace.notes)
@@ -92,17 +103,17 @@ def row(
 
 
 def _batches(
-    pipe: Any, draws: Sequence[Draw], begin: Tensor | None, level: float, objective: Any
+    pipe: Any, draws: Sequence[Draw], begin: Tensor | None, level: float, how: dict[str, Any]
 ) -> list[tuple[SteeredOutput, Sequence[Draw]]]:
-    """Each batch of pictures through a first pass (begin: None) or a second one."""
+    """Each batch of pictures through a first pass (begin: None) or a second one. how: further arguments of `generate`."""
     made = []
     for start in range(0, len(draws), BATCH):
         some = draws[start : start + BATCH]
-        more: dict[str, Any] = {}
+        more = dict(how)
         if begin is not None:
-            more = second_pass(pipe, begin[start : start + BATCH], level, [d.seed + 1000 for d in some])
+            more |= second_pass(pipe, begin[start : start + BATCH], level, [d.seed + 1000 for d in some])
         out = generate(
-            pipe, [d.prompt for d in some], objective=objective, seed=[d.seed for d in some],
+            pipe, [d.prompt for d in some], seed=[d.seed for d in some],
             num_inference_steps=STEPS, guidance_scale=GUIDANCE, output_type="np", **more,
         )  # fmt: skip
         made.append((out, some))

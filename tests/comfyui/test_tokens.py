@@ -196,6 +196,16 @@ def test_each_form_on_each_tokenizer(clips, name):
 
 
 @pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("begin", ["\n{}", "\n\n{}", " \n {}", "\t{}"])
+@pytest.mark.parametrize("form", ["embedding:pet {}", "{} embedding:pet", "{}\n", "{}"])
+def test_white_space_in_front(clips, name, begin, form):
+    clip = clips(name)
+    text, mentions = _composed([("dog", begin), ("cat", form), ("fire hydrant", "{}")])
+    for _, span in mentions:
+        _check(clip, name, text, span, 0)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=st.lists(st.tuples(st.sampled_from(NOUNS), st.sampled_from(FORMS)), min_size=1, max_size=4))
 def test_located_pieces_are_the_words(clips, name, parts):

@@ -121,13 +121,33 @@ def _own(ids: list[int], empty: list[int]) -> list[int]:
     the beginning and the end that the host puts around it, and padding."""
     filled = _filled_before(ids, empty)
     bare, ids = empty[_filled_before(empty, ids) :], ids[filled:]
-    differing = (i for i, (a, b) in enumerate(zip(ids, bare, strict=False)) if a != b)
-    begin = next(differing, min(len(ids), len(bare)))
-    end = len(ids)
-    if begin < len(bare) and bare[begin] in ids[begin:]:
-        end = ids.index(bare[begin], begin)
+    begin = _common(ids, bare)
+    end = _end(ids, bare, begin) if begin < len(bare) else len(ids)
     own = [i if begin <= at < end else _NO_WORD for at, i in enumerate(ids)]
     return [_NO_WORD] * filled + own
+
+
+def _end(ids: list[int], bare: list[int], begin: int) -> int:
+    """Where the prompt's own words end that begin at `begin`: what both end with, behind padding, is the host's. A line
+    break of a template may melt into the prompt's first one, and embeddings change all the white space of it."""
+    words, frame = (_without(some, bare[-1]) for some in (ids, bare))  # an end may be what pads
+    room = max(0, min(len(words), len(frame)) - begin)
+    common = min(room, _common(words[::-1], frame[::-1]))
+    if common >= room - 1:
+        return len(words) - common
+    ends = (ids.index(token, begin) for token in bare[begin : begin + 2] if token in ids[begin:])
+    return next(ends, len(ids))
+
+
+def _common(ids: Sequence[int], other: Sequence[int]) -> int:
+    """Number of tokens in front that both have."""
+    differing = (at for at, (a, b) in enumerate(zip(ids, other, strict=False)) if a != b)
+    return next(differing, min(len(ids), len(other)))
+
+
+def _without(ids: list[int], filler: int) -> list[int]:
+    """Without the run of this token at its end."""
+    return ids[: next((at + 1 for at in reversed(range(len(ids))) if ids[at] != filler), 0)]
 
 
 def _filled_before(ids: list[int], other: list[int]) -> int:
