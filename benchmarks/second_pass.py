@@ -5,8 +5,8 @@
 
 Run with an interpreter that can import the host. Each first picture is of another prompt of unseen pairs. Its finished
 latent goes through the host's KSampler once more, at several values of denoise, and through a hires pass: enlarged 1.5
-times, denoise 0.5. Both ways begin from the same latent and the same noise; steered is the plan "fast", or the method asked for. A picture keeps
-its objects where the judge finds each object of the prompt exactly once and nothing else.
+times, denoise 0.5. Both ways begin from the same latent and the same noise; steered is the plan "fast", or the method
+asked for. A picture keeps its objects where the judge finds each object of the prompt exactly once and nothing else.
 """
 
 from __future__ import annotations

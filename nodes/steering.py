@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
 
-from ..learn_to_steer.guidance import AFTER_GUIDANCE, METHODS, GuidancePlan
+from ..learn_to_steer.guidance import METHODS, GuidancePlan, plan_for
 from ..learn_to_steer.hosts.comfyui.choice import Choice, steering_of
 from ..learn_to_steer.hosts.comfyui.log import SteeringLog
 from ..learn_to_steer.hosts.comfyui.steer import steered_model
@@ -38,7 +37,7 @@ class SteeringOptions(io.ComfyNode):
             description='When, how often and how far to steer. Without this node the plan "fast" is used. "plan", "strength", '
             '"method" and "goals" always count; the other settings only where the plan is "custom".',
             inputs=[
-                io.Combo.Input("plan", options=["fast", "paper", "paper-schnell", "custom"], default="fast", tooltip='"fast": up to three evaluations at a step of the first 40% of the schedule, where a relation does not hold yet. "paper": as published, up to 16 at each step of the first half. "paper-schnell": the same in the first quarter. "custom": the settings below; with the other plans they do nothing.'),
+                io.Combo.Input("plan", options=["fast", "thorough", "paper", "paper-schnell", "custom"], default="fast", tooltip='"fast": up to three evaluations at a step of the first 40% of the schedule, where a relation does not hold yet. "thorough": up to six, for prompts of several relations; best with the method "both". "paper": as published, up to 16 at each step of the first half. "paper-schnell": the same in the first quarter. "custom": the settings below; with the other plans they do nothing.'),
                 io.Float.Input("strength", default=1.0, min=0.0, max=10.0, step=0.05, tooltip="Counts with every plan: multiplies every move, and the bias of the methods with attention; 0 switches steering off, bit for bit."),
                 io.Float.Input("start", default=0.0, min=0.0, max=1.0, step=0.01, tooltip="Custom: where steering starts, as a share of the model's own schedule (as start and end percent of other nodes). A second pass at low noise lies beyond the end and stays plain.", **ADVANCED),
                 io.Float.Input("end", default=0.4, min=0.0, max=1.0, step=0.01, tooltip="Custom: where steering ends, as a share of the model's own schedule.", **ADVANCED),
@@ -70,10 +69,8 @@ class SteeringOptions(io.ComfyNode):
         if plan == "custom":
             names = tuple(name.strip() for name in (layers or "").split(",") if name.strip())
             chosen = SteeringPlan(strength=strength, layers=names or None, budget=budget or None, **custom)
-        elif plan == "fast" and method == "both":
-            chosen = replace(AFTER_GUIDANCE, strength=strength)
         else:
-            chosen = SteeringPlan.preset(plan, strength=strength)
+            chosen = plan_for(plan, method, strength=strength)
         guidance = GuidancePlan() if method == "gradient" else GuidancePlan.preset(method)
         wanted: Any = tuple(goals.split(", "))
         return io.NodeOutput(Choice(chosen, method, guidance, wanted))

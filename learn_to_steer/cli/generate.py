@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ..objectives import Objective, StepInfo
     from ..steering import SteeringPlan, SteeringTrace
 
-PLANS = ("fast", "paper")
+PLANS = ("fast", "thorough", "paper")
 
 GOALS = ("relation", "implied", "presence", "separation", "single")
 """As `objectives.GOALS`, which takes torch to import."""
@@ -162,11 +162,11 @@ class _Timed:
 
 
 def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understanding) -> _Drawing:
+    from ..guidance import plan_for
     from ..hosts.diffusers import attention_layers, denoiser, model_family
     from ..hosts.recommended import reading_recommended
     from ..objectives import with_goals
     from ..pictures import Panel
-    from ..steering import SteeringPlan
 
     triplets = understanding.relations
     objective = build_objective(objective_kind(args, model), args.classifier, model)
@@ -175,7 +175,7 @@ def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understan
         steerable([t for t in triplets if t not in wanted], objective)
     if args.goals:
         objective = with_goals(objective, args.goals)
-    plan = SteeringPlan.preset(args.plan, strength=args.strength)
+    plan = plan_for(args.plan, args.method, strength=args.strength)
     pipe = load_pipeline(model, args.device, args.dtype, args.offload)
     objective = reading_recommended(
         objective, model.family or model_family(denoiser(pipe)), attention_layers(denoiser(pipe))
@@ -267,7 +267,7 @@ def _sampled(
     from ..hosts.diffusers import generate as sample
 
     if "plan" in steering:
-        steering |= host_arguments(args, steering["plan"])
+        steering |= host_arguments(args)
     started = time.perf_counter()
     output = sample(
         pipe,

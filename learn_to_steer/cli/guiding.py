@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from dataclasses import replace
 from typing import Any
 
 from ..errors import SteeringError
@@ -67,16 +66,11 @@ def objective_kind(args: argparse.Namespace, model: ModelFolder) -> str:
     return str(args.objective)
 
 
-def host_arguments(args: argparse.Namespace, plan: Any) -> dict[str, Any]:
-    """What `hosts.diffusers.generate` is given beside prompt and objective. plan: of the gradient."""
-    from ..guidance import AFTER_GUIDANCE
-
+def host_arguments(args: argparse.Namespace) -> dict[str, Any]:
+    """What `hosts.diffusers.generate` is given beside prompt, objective and plan."""
     if args.method == "gradient":
         return {}
-    given: dict[str, Any] = {"method": args.method, "boxes": boxes_of(args.boxes) or None}
-    if args.method == "both" and args.plan == "fast":
-        given["plan"] = replace(AFTER_GUIDANCE, strength=plan.strength)
-    return given
+    return {"method": args.method, "boxes": boxes_of(args.boxes) or None}
 
 
 def guided_lines(lines: list[str], guidance: dict[str, Any] | None) -> list[str]:

@@ -13,6 +13,7 @@ PEERS = (
     "attention",
     "attention-apart",
     "both",
+    "thorough",
     "presence",
     "separation",
     "single",
@@ -26,15 +27,15 @@ PEERS = (
     "rtd",
 )
 """attention: attention guidance alone, without a gradient; attention-apart: with a place for things that are only named;
-both: the gradient behind it. presence, separation, single: "fast" with this further goal; goals: with all three. seeds-N:
-the best of N first noises, drawn plainly or by "fast". best-of-4: the best of four whole pictures as the classifier reads
-them. attend-and-excite, rtd: these losses in the loop of "fast"."""
+both: the gradient behind it; thorough: more of it. presence, separation, single: "fast" with this further goal; goals: with
+all three. seeds-N: the best of N first noises, drawn plainly or by "fast". best-of-4: the best of four whole pictures, as
+the classifier reads them. attend-and-excite, rtd: these losses in the loop of "fast"."""
 
 
 def peer(name: str, learned: Objective, layers: Sequence[str] | None) -> Setting:
     """The setting of this name. learned: the objective of relations; losses without one read these layers (None: all)."""
     from ..evaluation.bench import Setting
-    from ..guidance import AFTER_GUIDANCE, GuidancePlan
+    from ..guidance import GuidancePlan, plan_for
     from ..objectives import AttendAndExciteObjective, CombinedObjective, RtdObjective
     from ..steering import SteeringPlan
 
@@ -45,8 +46,9 @@ def peer(name: str, learned: Objective, layers: Sequence[str] | None) -> Setting
     if name == "attention-apart":
         apart = CombinedObjective(learned, ("relation", "separation"))
         return Setting(name, apart, None, method="attention", guidance=GuidancePlan.preset("attention"))
-    if name == "both":
-        return Setting(name, learned, AFTER_GUIDANCE, method="both", guidance=GuidancePlan.preset(name))
+    if name in ("both", "thorough"):
+        plan = plan_for("fast" if name == "both" else name, "both")
+        return Setting(name, learned, plan, method="both", guidance=GuidancePlan.preset("both"))
     if name == "prompt-twice":
         return Setting(name, None, None, repeat=True)
     if name == "attend-and-excite":

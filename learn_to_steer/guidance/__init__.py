@@ -15,7 +15,7 @@ from .bias import (
 )
 from .control import AttentionGuidance, GuidedStep
 from .layout import Box, Layout, can_lay_out, solve_layout
-from .plan import AFTER_GUIDANCE, METHODS, GuidancePlan, Method, check_method
+from .plan import AFTER_GUIDANCE, METHODS, GuidancePlan, Method, check_method, plan_for
 from .strength import (
     STRENGTHS,
     Calibrated,
@@ -52,6 +52,7 @@ __all__ = [
     "narrowed",
     "object_fields",
     "peaks",
+    "plan_for",
     "sampled_rows",
     "solve_layout",
     "token_columns",

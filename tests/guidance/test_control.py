@@ -1,5 +1,7 @@
 """When guidance is on, and for which objects."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,9 +18,11 @@ from learn_to_steer.guidance import (
     check_method,
     guided_layers,
     object_fields,
+    plan_for,
     token_columns,
 )
 from learn_to_steer.objectives import RelationTarget
+from learn_to_steer.steering import SteeringPlan
 
 THREE = Layout(np.array([[0.2, 0.5], [0.8, 0.5], [0.5, 0.2]]), np.full((3, 2), 0.5))
 ONE = Layout(np.array([[0.5, 0.5]]), np.full((1, 2), 0.5))
@@ -124,6 +128,19 @@ def test_steps_begin_inside_the_plans_share():
 def test_a_plan_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(SteeringError):
         GuidancePlan(**wrong)
+
+
+def test_moves_behind_guidance_are_fewer():
+    fast, behind = SteeringPlan.preset("fast"), plan_for("fast", "both")
+    assert plan_for("fast", "gradient") == plan_for("fast", "attention") == fast
+    assert (fast.evaluations_per_step, behind.evaluations_per_step) == (3, 2)
+    assert behind.start > 0 and behind.end < fast.end
+    assert plan_for("thorough", "gradient").evaluations_per_step == 6
+    assert plan_for("thorough", "both") == replace(behind, evaluations_per_step=4)
+    assert plan_for("paper", "both") == SteeringPlan.preset("paper")
+    assert plan_for("thorough", "both", strength=0.5).strength == 0.5
+    with pytest.raises(SteeringError, match="thorough"):
+        plan_for("slow", "both")
 
 
 def test_presets_are_changed_by_name():

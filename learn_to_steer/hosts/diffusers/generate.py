@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ...attention import MapStack
 from ...classifiers import check_classifier, default_classifier, load_classifier
 from ...errors import SteeringError
-from ...guidance import AFTER_GUIDANCE, Box, GuidancePlan, Layout, check_method
+from ...guidance import Box, GuidancePlan, Layout, check_method, plan_for
 from ...language import RelationTriplet, Triplet, Understanding, understandings
 from ...objectives import (
     Goal,
@@ -200,7 +200,7 @@ def generate(
         each=each,
         **pipe_arguments,
     )
-    plan = plan or (AFTER_GUIDANCE if method == "both" else SteeringPlan.preset("fast"))
+    plan = plan or plan_for("fast", method)
     family = family or run.family
     apart = bool(KEPT_APART & set(goals or ()))
     if objective == "default":
