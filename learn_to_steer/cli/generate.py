@@ -14,6 +14,7 @@ from ..emojiworld import GUIDANCE, STEPS
 from ..language import RelationTriplet, Understanding
 from .arguments import DEVICES, DTYPES, OFFLOADS, Commands, among, command, number, whole
 from .files import staged
+from .generate_lines import Timed, holding_lines, judged, reached_lines, spent_lines, understood_lines
 from .guiding import add_arguments, check_arguments, guided_lines, host_arguments, objective_kind
 from .models import (
     ModelFolder,
@@ -21,7 +22,6 @@ from .models import (
     check_objects,
     load_pipeline,
     model_folder,
-    nouns,
     steerable,
     understanding_of,
 )
@@ -29,11 +29,8 @@ from .models import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..hosts.diffusers import SteeredOutput
     from ..hosts.diffusers.protocol import Pipeline
-    from ..hosts.targets import LeftOut
     from ..objectives import Objective, StepInfo
-    from ..steering import SteeringPlan, SteeringTrace
 
 PLANS = ("fast", "thorough", "paper")
 
@@ -153,14 +150,6 @@ class _Drawing:
     trace: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class _Timed:
-    """A `SteeredOutput` and the seconds it took."""
-
-    output: SteeredOutput
-    seconds: float
-
-
 def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understanding) -> _Drawing:
     from ..guidance import plan_for
     from ..hosts.diffusers import attention_layers, denoiser, model_family
@@ -198,15 +187,15 @@ def _draw(args: argparse.Namespace, model: ModelFolder, understanding: Understan
     else:
         plain = steered = _sampled(args, call, model, pipe)
     pictures = {"Plain": plain.output.images[0], "Steered": steered.output.images[0]}
-    verdicts = _judged(args.prompt, triplets, model, list(pictures.values()))
+    verdicts = judged(args.prompt, triplets, model, list(pictures.values()))
     panels = [
         Panel(title, picture, seen, heat)
         for (title, picture), seen, heat in zip(pictures.items(), verdicts, heats, strict=True)
     ]
     trace = steered.output.trace
-    lines = _understood(understanding, wanted, lost, args.strength, trace) + list(trace.notes)
-    lines += _spent(plain, steered)
-    lines += _reached(trace, plan) + _relations_that_hold(panels)
+    lines = understood_lines(understanding, wanted, lost, args.strength, trace) + list(trace.notes)
+    lines += spent_lines(plain, steered)
+    lines += reached_lines(trace, plan) + holding_lines(panels)
     lines = guided_lines(lines, trace.guidance)
     content = {
         "prompt": args.prompt,
@@ -262,7 +251,7 @@ def _sampled(
     *,
     triplets: Sequence[RelationTriplet] = (),
     **steering: Any,
-) -> _Timed:
+) -> Timed:
     """One picture of the prompt. steering: objective, plan and on_step of `hosts.diffusers.generate`."""
     from ..hosts.diffusers import generate as sample
 
@@ -279,7 +268,7 @@ def _sampled(
         **call,
         **steering,
     )
-    return _Timed(output, time.perf_counter() - started)
+    return Timed(output, time.perf_counter() - started)
 
 
 class _Attention:
@@ -352,101 +341,3 @@ class _Attention:
             )
         names = self.wanted.objects[0]
         return [list(zip(names, object_heats(maps, row), strict=True)) for row in range(rows)]
-
-
-def _judged(
-    prompt: str, triplets: Sequence[RelationTriplet], model: ModelFolder, pictures: list[Any]
-) -> list[list[tuple[str, bool]]]:
-    """Per picture, (relation in words, whether EmojiWorld's judge sees it); nothing for another model, and
-    nothing for relations that are no directions. Of duplicates the most confident one counts."""
-    directions = [t for t in triplets if t.relation.direction is not None]
-    if not model.is_emojiworld or not directions:
-        return [[] for _ in pictures]
-    import numpy as np
-
-    from ..emojiworld.judge import EmojiWorldDetector
-    from ..evaluation.detections import Asked, Demand, Thing
-    from ..evaluation.rules import geneval
-
-    def asked(triplet: RelationTriplet) -> Asked:
-        subject, other = nouns(prompt, triplet)
-        return Asked(Thing(triplet.subject, subject), triplet.relation, Thing(triplet.object, other))
-
-    demand = Demand(tuple(asked(t) for t in directions))
-    found = EmojiWorldDetector(model.path).detect(np.stack([np.asarray(p) for p in pictures]))
-    return [
-        [
-            (_words(t), verdict.holds)
-            for t, verdict in zip(directions, geneval.judge(objects, demand).relations, strict=True)
-        ]
-        for objects in found
-    ]
-
-
-def _words(triplet: RelationTriplet, joint: str = " ") -> str:
-    return joint.join(" ".join(part.split()) for part in (triplet.subject, triplet.relation, triplet.object))
-
-
-def _understood(
-    understanding: Understanding,
-    wanted: Sequence[RelationTriplet],
-    lost: Sequence[LeftOut],
-    strength: float,
-    trace: SteeringTrace,
-) -> list[str]:
-    triplets = understanding.relations
-    doubtful = [f'Not steered: "{_words(t, " | ")}" is doubtful: {t.doubt}' for t in understanding.doubtful]
-    if doubtful:
-        doubtful.append("To steer a doubtful relation, give it with --triplet.")
-    rest = doubtful + ([understanding.note] if understanding.note else [])
-    if not triplets and trace.labels[0]:
-        names = ", ".join(" ".join(thing.text.split()) for thing in understanding.objects)
-        return [f"Understood: no spatial relation, but these things: {names}", *rest]
-    if not triplets:
-        none = "Understood: no spatial relation, so nothing was steered and both pictures are the same."
-        return [none, *rest]
-    lines = ["Understood: " + ", ".join(_words(t, " | ") for t in triplets)]
-    elsewhere = [one.triplet for one in lost]
-    if unknown := [_words(t) for t in triplets if t not in wanted and t not in elsewhere]:
-        lines.append(f"Not steered, because the objective does not know the relation: {', '.join(unknown)}")
-    lines += [f"Not steered: {_words(one.triplet)}. {one.reason}" for one in lost]
-    if strength == 0 and not trace.first_noises or not trace.labels[0] and trace.guidance is None:
-        why = "Strength 0" if strength == 0 else "No relation is left"
-        lines.append(f"{why}: nothing was steered and both pictures are the same.")
-    return lines + rest
-
-
-def _spent(plain: _Timed, steered: _Timed) -> list[str]:
-    count, calls = steered.output.trace.evaluations[0], steered.output.model_calls
-    if not count:
-        return [f"Spent: no evaluation, {calls} model calls, {steered.seconds:.2f} s"]
-    return [
-        f"Spent: {count} evaluation{'s' if count > 1 else ''}, "
-        f"{calls} model calls instead of {plain.output.model_calls}, "
-        f"{steered.seconds:.2f} s instead of {plain.seconds:.2f} s "
-        f"({steered.seconds / plain.seconds:.2f} times the plain cost)"
-    ]
-
-
-def _reached(trace: SteeringTrace, plan: SteeringPlan) -> list[str]:
-    records = trace.image(0)
-    if not records:
-        return []
-    first: dict[int, Any] = {}
-    last: dict[int, Any] = {}
-    for record in records:
-        first.setdefault(record.relation, record)
-        last[record.relation] = record
-    goal = f"wanted {plan.reached:g}" if plan.reached is not None else f"wanted loss {plan.stop_loss:g}"
-    changes = (f"{r.label} {first[i].probability:.2f} to {r.probability:.2f}" for i, r in last.items())
-    return [f"Probability, first and last evaluation ({goal}): {', '.join(changes)}"]
-
-
-def _relations_that_hold(panels: Sequence[Any]) -> list[str]:
-    if not panels[0].verdicts:
-        return []
-    seen = (
-        f"{panel.title.lower()} {sum(holds for _, holds in panel.verdicts)} of {len(panel.verdicts)}"
-        for panel in panels
-    )
-    return [f"Relations that the independent judge sees: {', '.join(seen)}"]

@@ -27,6 +27,8 @@ from transformers import (
     T5TokenizerFast,
 )
 
+from learn_to_steer.emojiworld import load_pipeline
+
 WIDTH = 32
 
 
@@ -212,3 +214,9 @@ def dev_pipe(tokenizer, t5_tokenizer):
     """Of dev's kind: a guidance embedding, sigmas shifted by the picture's size."""
     shifted = FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True)
     return make_flux_pipe(tokenizer, t5_tokenizer, shifted, guidance_embeds=True)
+
+
+@pytest.fixture(scope="session")
+def emojiworlds():
+    """Both EmojiWorlds, with the weights that ship."""
+    return {model: load_pipeline(model=model) for model in ("unet", "mmdit")}
