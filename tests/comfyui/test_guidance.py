@@ -3,6 +3,7 @@ the model still runs."""
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib import import_module
 
@@ -65,6 +66,25 @@ def test_same_pictures_as_the_diffusers_host(node, world, mmdit, importable, mod
     expected = theirs.trace.guidance
     assert record["layouts"] == expected["layouts"] and record["steps"] == expected["steps"]
     assert record["strength"] == expected["strength"] and record["layers"] == len(expected["layers"])
+
+
+@pytest.mark.parametrize("method", ["attention", "both"])
+def test_nothing_is_kept_from_prompt_to_prompt(node, each_world, method):
+    """As many tensors are alive after 24 prompts as after four."""
+    prompts = import_module(f"{PACK}.learn_to_steer.emojiworld.prompts")
+    kept = []
+    for number, draw in enumerate(prompts.chains("train", 24, seed=5), 1):
+        positive, relations, _ = node("RelationPrompt", clip=each_world.clip, text=draw.prompt)
+        options = attention(node, method=method, plan="thorough")
+        _, log = steered(
+            node, each_world, options=options, positive=positive, relations=relations, steps=6, seed=number
+        )
+        assert log.runs[-1].guided
+        del positive, relations, log
+        if number in (4, 24):
+            gc.collect()
+            kept.append(sum(issubclass(type(one), torch.Tensor) for one in gc.get_objects()))
+    assert kept[0] == kept[1]
 
 
 def test_off_is_off_bit_for_bit(node, each_world):
