@@ -54,7 +54,12 @@ def add(commands: Commands) -> None:
     add("--height", type=whole(8, 8192), metavar="PIXELS", help="of the pictures (default: the model's own)")
     add("--width", type=whole(8, 8192), metavar="PIXELS", help="of the pictures (default: the model's own)")
     add("--negative", metavar="TEXT", default="", help="negative prompt")
-    add("--plan", choices=PLANS, default="fast", help="when and how far to steer")
+    add(
+        "--plan",
+        choices=PLANS,
+        default="fast",
+        help="when and how far to steer; thorough: up to twice the evaluations, for several relations with --method both",
+    )
     add("--objective", choices=("learned", "centroid"), default="learned", help="what counts as right")
     add(
         "--goals",

@@ -3,8 +3,9 @@
     python tests/comfyui/samplers.py [seeds] > docs/samplers.md
 
 Run with an interpreter that can import the host, COMFYUI_PATH set. One prompt for each relation, of pairs of objects
-that the classifier has not seen, each drawn plainly and steered (plan "fast") from the same seeds; or the sentence of
-refusal. The judge knows rendered scenes only (`learn_to_steer/emojiworld/judge.py`).
+that the classifier has not seen, each drawn plainly, steered (plan "fast"), with its attention guided (method "attention")
+and by both, from the same seeds; or the sentence of refusal. The judge knows rendered scenes only
+(`learn_to_steer/emojiworld/judge.py`).
 """
 
 from __future__ import annotations
@@ -41,22 +42,20 @@ def main() -> None:
         + ", ".join(f'"{prompt}"' for prompt in prompts.values())
         + f'; {STEPS} steps, scheduler simple, cfg 6, plan "fast". Made by `tests/comfyui/samplers.py`. "p" is the '
         "probability of the wanted relation that the classifier reads at the first and at the last evaluation, the mean "
-        "over the pictures; the last two columns are how many of the finished pictures show the relation, by the judge.\n"
+        "over the pictures; the last four columns are how many of the finished pictures show the relation, by the judge: "
+        'plain, by the methods "gradient", "attention" and "both".\n'
     )
-    print("| sampler | evaluations | p first | p last | plain | steered |\n|---|---:|---:|---:|---:|---:|")
+    print("| sampler | evaluations | p first | p last | plain | gradient | attention | both |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for sampler in comfy.samplers.KSampler.SAMPLERS:
         try:
             found = [_drawn(node, world, sampler) for world in worlds]
         except ValueError as error:
-            print(f"| {sampler} | refused: {error} | | | | |", flush=True)
+            print(f"| {sampler} | refused: {error} | | | | | | |", flush=True)
             continue
-        evaluations, first, last, plain, steered = (
-            sum(column) / drawn for column in zip(*found, strict=True)
-        )
-        print(
-            f"| {sampler} | {evaluations:.1f} | {first:.2f} | {last:.2f} | {plain:.0%} | {steered:.0%} |",
-            flush=True,
-        )
+        evaluations, first, last, *shares = (sum(column) / drawn for column in zip(*found, strict=True))
+        shown = " | ".join(f"{share:.0%}" for share in shares)
+        print(f"| {sampler} | {evaluations:.1f} | {first:.2f} | {last:.2f} | {shown} |", flush=True)
 
 
 def _module(name: str) -> Any:
@@ -74,14 +73,20 @@ def _prompted(node: Any, world: SimpleNamespace, prompt: str) -> SimpleNamespace
 
 
 def _drawn(node: Any, world: SimpleNamespace, sampler: str) -> tuple[float, ...]:
-    """Sums over the seeds: evaluations, probability at the first and at the last one, plain and steered pictures with
-    the relation."""
+    """Sums over the seeds: evaluations, probability at the first and at the last one, and pictures with the relation:
+    plain, by the gradient, by attention, by both."""
     latent = conftest.latents(SEEDS)
     plain = conftest.stock(world, sampler, latent=latent, steps=STEPS)
     result, log = conftest.steered(node, world, sampler, latent=latent, steps=STEPS, options=None)
     trace = log.latest
     first, last = (sum(trace.image(i)[n].probability for i in range(SEEDS)) for n in (0, -1))
-    return sum(trace.evaluations), first, last, _with_relation(world, plain), _with_relation(world, result)
+    finished = [plain, result]
+    for method in ("attention", "both"):
+        (options,) = node("SteeringOptions", plan="fast", strength=1.0, method=method)
+        finished.append(
+            conftest.steered(node, world, sampler, latent=latent, steps=STEPS, options=options)[0]
+        )
+    return sum(trace.evaluations), first, last, *(_with_relation(world, samples) for samples in finished)
 
 
 def _with_relation(world: SimpleNamespace, samples: torch.Tensor) -> int:
