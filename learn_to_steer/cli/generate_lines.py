@@ -63,6 +63,8 @@ def understood_lines(
     strength: float,
     trace: SteeringTrace,
 ) -> list[str]:
+    """What the prompt was understood to say, and what of it was not steered and why. wanted: the relations that the objective
+    knows; lost: those left out because their words were not found."""
     triplets = understanding.relations
     doubtful = [f'Not steered: "{_words(t, " | ")}" is doubtful: {t.doubt}' for t in understanding.doubtful]
     if doubtful:
@@ -86,6 +88,7 @@ def understood_lines(
 
 
 def spent_lines(plain: Timed, steered: Timed) -> list[str]:
+    """Evaluations, model calls and seconds, beside those of the plain picture."""
     count, calls = steered.output.trace.evaluations[0], steered.output.model_calls
     if not count:
         return [f"Spent: no evaluation, {calls} model calls, {steered.seconds:.2f} s"]
@@ -98,6 +101,7 @@ def spent_lines(plain: Timed, steered: Timed) -> list[str]:
 
 
 def reached_lines(trace: SteeringTrace, plan: SteeringPlan) -> list[str]:
+    """The probability of each relation at its first and at its last evaluation."""
     records = trace.image(0)
     if not records:
         return []
@@ -112,6 +116,7 @@ def reached_lines(trace: SteeringTrace, plan: SteeringPlan) -> list[str]:
 
 
 def holding_lines(panels: Sequence[Any]) -> list[str]:
+    """How many relations the judge sees in each picture; nothing where it judged none."""
     if not panels[0].verdicts:
         return []
     seen = (
