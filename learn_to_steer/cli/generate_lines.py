@@ -63,8 +63,8 @@ def understood_lines(
     strength: float,
     trace: SteeringTrace,
 ) -> list[str]:
-    """What the prompt was understood to say, and what of it was not steered and why. wanted: the relations that the objective
-    knows; lost: those left out because their words were not found."""
+    """What the prompt was understood to say, and what of it was not steered and why. wanted: the relations that the
+    objective knows; lost: those left out, with the reason."""
     triplets = understanding.relations
     doubtful = [f'Not steered: "{_words(t, " | ")}" is doubtful: {t.doubt}' for t in understanding.doubtful]
     if doubtful:
