@@ -100,8 +100,10 @@ class GuidancePlan:
             return [], "Attention not guided: the strength is 0."
         inside = [i for i, share in enumerate(shares) if self.start - _EDGE <= share < self.end - _EDGE]
         begin, *later = sorted(set(shares)) or [1.0]
-        # A whole run of few steps may begin one step into the schedule ("leading" timesteps: 4 steps begin at 25%).
-        whole = bool(later) and begin <= later[0] - begin + _EDGE
+        # A whole run of few steps may begin one step into the schedule and end on its last level ("leading" timesteps:
+        # 25, 50, 75, 100%). A second pass of as few begins there too and ends one step before it (33, 67%).
+        step = later[0] - begin if later else 0.0
+        whole = bool(later) and begin <= step + _EDGE and later[-1] > 1 - step / 2
         if inside and not whole and begin > (self.start + self.end) / 2 + _EDGE:
             return [], (
                 f"Attention not guided: this run begins at {begin:.0%} of the model's schedule, where the objects have "

@@ -113,6 +113,9 @@ def test_steps_begin_inside_the_plans_share():
     assert GuidancePlan(end=0.5).steps([0.248, 0.498, 0.498, 0.748, 0.748, 0.998])[0] == [0, 1, 2]
     assert GuidancePlan(end=0.5).steps([0.498, 0.748, 0.998])[0] == []
     assert GuidancePlan(end=0.6).steps([0.498, 0.748, 0.998])[0] == []
+    # The last two of three even steps, and the last three of four.
+    for second_pass in ([1 / 3, 2 / 3], [0.25, 0.5, 0.75]):
+        assert "have their places already" in GuidancePlan(end=0.4).steps(second_pass)[1]
     late = [0.5 + i / 20 for i in range(10)]
     steps, why = GuidancePlan(end=0.3).steps(late)
     assert steps == []
