@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 PEERS = (
     "attention",
     "attention-apart",
+    "hard-boxes",
     "both",
     "thorough",
     "presence",
@@ -27,9 +28,10 @@ PEERS = (
     "rtd",
 )
 """attention: attention guidance alone, without a gradient; attention-apart: with a place for things that are only named;
-both: the gradient behind it; thorough: more of it. presence, separation, single: "fast" with this further goal; goals: with
-all three. seeds-N: the best of N first noises, drawn plainly or by "fast". best-of-4: the best of four whole pictures, as
-the classifier reads them. attend-and-excite, rtd: these losses in the loop of "fast"."""
+hard-boxes: the same places as hard masks of the attention; both: the gradient behind guidance; thorough: more of it.
+presence, separation, single: "fast" with this further goal; goals: with all three. seeds-N: the best of N first noises,
+drawn plainly or by "fast". best-of-4: the best of four whole pictures, as the classifier reads them. attend-and-excite,
+rtd: these losses in the loop of "fast"."""
 
 
 def peer(name: str, learned: Objective, layers: Sequence[str] | None) -> Setting:
@@ -46,6 +48,10 @@ def peer(name: str, learned: Objective, layers: Sequence[str] | None) -> Setting
     if name == "attention-apart":
         apart = CombinedObjective(learned, ("relation", "separation"))
         return Setting(name, apart, None, method="attention", guidance=GuidancePlan.preset("attention"))
+    if name == "hard-boxes":
+        # So many standard deviations of the logits leave nothing of a word outside its box.
+        masks = GuidancePlan.preset("attention", hard=True, strength=30.0, background=0.0)
+        return Setting(name, None, None, method="attention", guidance=masks)
     if name in ("both", "thorough"):
         plan = plan_for("fast" if name == "both" else name, "both")
         return Setting(name, learned, plan, method="both", guidance=GuidancePlan.preset("both"))

@@ -38,7 +38,7 @@ SPRITE_SIZES = (40, 54)
 CROWDED_SIZES = {4: (36, 46), 5: (34, 42)}
 """The same where more objects share the picture."""
 
-COUNTS = {3: (0.10, 0.50, 0.40), 5: (0.04, 0.32, 0.24, 0.20, 0.20)}
+COUNTS = {3: (0.10, 0.50, 0.40), 5: (0.04, 0.20, 0.22, 0.26, 0.28)}
 """Most objects of a scene -> shares of scenes with one, two, ... objects."""
 
 DIRECTIONS: tuple[Relation, ...] = (Relation.LEFT, Relation.RIGHT, Relation.ABOVE, Relation.BELOW)

@@ -42,6 +42,16 @@ def object_fields(layout: Layout, height: int, width: int, spread: float) -> Ten
     return 2 * peaks(layout, height, width, spread) - 1
 
 
+def hard_fields(layout: Layout, height: int, width: int) -> Tensor:
+    """(K, height * width) float32: 0 at positions whose middle lies in the object's place, -1 at all others."""
+    places, sizes = (torch.from_numpy(x).float() for x in (layout.places, layout.sizes))
+    xs = (torch.arange(width) + 0.5) / width
+    ys = (torch.arange(height) + 0.5) / height
+    across = (xs - places[:, :1]).abs() <= sizes[:, :1] / 2
+    down = (ys - places[:, 1:]).abs() <= sizes[:, 1:] / 2
+    return (down[:, :, None] & across[:, None]).flatten(1).float() - 1
+
+
 def background_field(layout: Layout, height: int, width: int, spread: float) -> Tensor:
     """(height * width,) float32: 1 far from every place, 0 in the middle of one. Without places nothing is background."""
     if not len(layout):

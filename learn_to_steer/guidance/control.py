@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..objectives import RelationTarget
-from .bias import background_field, object_fields
+from .bias import background_field, hard_fields, object_fields
 from .layout import Layout
 from .plan import GuidancePlan
 
@@ -122,7 +122,11 @@ class AttentionGuidance:
             for image in self.images:
                 layout = self.layouts[image]
                 assert layout is not None
-                whole[image, : len(layout)] = object_fields(layout, height, width, self.plan.width)
+                whole[image, : len(layout)] = (
+                    hard_fields(layout, height, width)
+                    if self.plan.hard
+                    else object_fields(layout, height, width, self.plan.width)
+                )
                 if self._has_background:
                     field_of = background_field(layout, height, width, self.plan.width)
                     whole[image, -1] = self.background * field_of

@@ -34,6 +34,8 @@ class GuidancePlan:
     reached: probability from which the classifier switches a relation off, until it is lost again (None: guidance is on
         until `end`). Without a classifier nothing is switched.
     layers: names of the attention layers to guide (None: those found for the model's family).
+    hard: an object's place is a mask, without a peak: outside it a strength so much is taken from its words, inside
+        nothing is added. With a large strength that is a box written as a hard mask, which is here to compare.
     """
 
     start: float = 0.0
@@ -43,6 +45,7 @@ class GuidancePlan:
     background: float | None = None
     reached: float | None = None
     layers: tuple[str, ...] | None = None
+    hard: bool = False
 
     def __post_init__(self) -> None:
         for name in ("start", "end"):

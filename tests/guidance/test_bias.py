@@ -10,6 +10,7 @@ from learn_to_steer.guidance import (
     background_field,
     folded,
     folded_width,
+    hard_fields,
     logit_spread,
     mask,
     narrowed,
@@ -132,6 +133,17 @@ def test_a_field_lifts_an_objects_place_and_presses_down_everywhere_else():
     assert object_fields(TWO, 1, 2, 0.01) == pytest.approx(np.array([[1.0, -1.0], [-1.0, 1.0]]))
 
 
+def test_a_hard_field_takes_from_a_word_outside_its_box_and_adds_nothing_inside():
+    """Four by four cells, a box over the two middle columns of the upper half."""
+    one = Layout(np.array([[0.5, 0.25]]), np.array([[0.5, 0.5]]))
+    assert hard_fields(one, 4, 4).reshape(4, 4).tolist() == [
+        [-1, 0, 0, -1],
+        [-1, 0, 0, -1],
+        [-1, -1, -1, -1],
+        [-1, -1, -1, -1],
+    ]
+
+
 def test_what_no_object_is_near_is_background():
     """Nine columns, objects in the middles of the third and the seventh; the cell between them is two deviations of 1/9
     from each."""
@@ -144,6 +156,7 @@ def test_what_no_object_is_near_is_background():
 def test_without_objects_there_is_no_field():
     nothing = Layout(np.zeros((0, 2)), np.zeros((0, 2)))
     assert object_fields(nothing, 4, 4, 0.35).shape == (0, 16)
+    assert hard_fields(nothing, 4, 4).shape == (0, 16)
     assert not background_field(nothing, 4, 4, 0.35).any()
 
 

@@ -17,6 +17,7 @@ from learn_to_steer.guidance import (
     calibrated,
     check_method,
     guided_layers,
+    hard_fields,
     object_fields,
     plan_for,
     token_columns,
@@ -49,6 +50,12 @@ def test_all_objects_are_guided_until_something_is_read():
     assert fields.shape == (3, 3, 24)
     assert torch.equal(fields[0], object_fields(THREE, 4, 6, 0.35))
     assert not fields[1].any()
+
+
+def test_a_plan_may_ask_for_hard_boxes():
+    fields = guidance(GuidancePlan(hard=True)).fields(4, 6)
+    assert torch.equal(fields[0], hard_fields(THREE, 4, 6))
+    assert torch.equal(fields[2, :1], hard_fields(ONE, 4, 6))
 
 
 def test_a_relation_that_holds_is_switched_off_and_on_again_when_it_is_lost():
