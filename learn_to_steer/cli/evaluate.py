@@ -89,7 +89,7 @@ def add(commands: Commands) -> None:
     )
     add(
         "--model", type=Path, metavar="MODEL",
-        help="emojiworld (or unet), mmdit, or a diffusers folder (default: emojiworld)",
+        help="emojiworld (or unet), mmdit, unet-crowd, mmdit-crowd, or a diffusers folder (default: emojiworld)",
     )  # fmt: skip
     add("--classifier", type=Path, metavar="FILE", help="relation classifier (default: EmojiWorld's own)")
     add(
@@ -137,7 +137,7 @@ def add(commands: Commands) -> None:
     evaluate.set_defaults(run=run)
 
 
-FILES = ("table.md", "results.json", "sheet.png")
+FILES = ("table.md", "results.json", "sheet.png", "front.png")
 LOGS = ("results.jsonl", "setup.json")
 
 SHEET_ROWS = 12
@@ -233,6 +233,7 @@ def _write(
     args: argparse.Namespace, plan: BenchPlan, pictures: Chosen, results: Sequence[dict[str, Any]]
 ) -> None:
     from ..evaluation.tables import summarise
+    from ..pictures import front_plot
 
     summary = summarise(results)
     tables = _tables(plan, pictures, results, summary)
@@ -248,6 +249,8 @@ def _write(
         _sheet(title, pictures.draws[:SHEET_ROWS], plan.settings, results, args.out).save(
             folder / "sheet.png"
         )
+        heading = f"{what[0].upper()}{what[1:]}: {len(pictures.draws)} pictures per setting"
+        front_plot(heading, summary).save(folder / "front.png")
     print(tables, end="")
     print(f"Written: {', '.join(str(args.out / name) for name in FILES)}")
 

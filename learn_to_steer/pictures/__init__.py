@@ -1,5 +1,6 @@
 """Pictures of what steering does: heat maps, the report of one prompt, sheets of many. Drawn with Pillow alone."""
 
+from .front import front_of, front_plot
 from .heat_maps import heat_overlay, object_heats
 from .layout import layout_picture
 from .leakage import groups_of, leakage_plot
@@ -14,6 +15,8 @@ __all__ = [
     "Region",
     "comparison_sheet",
     "fitted",
+    "front_of",
+    "front_plot",
     "groups_of",
     "heat_overlay",
     "layout_picture",

@@ -35,6 +35,8 @@ def test_table_results_and_sheet(cli, tmp_path):
     assert list(content["summary"]) == settings
     assert content["summary"]["plain"]["evaluations"] == 0 and content["summary"]["plain"]["cost"] == 1
     assert content["summary"]["fast"]["evaluations"] > 0
+    with Image.open(out / "front.png") as front:
+        assert front.width > 600
     with Image.open(out / "sheet.png") as sheet:
         assert np.asarray(sheet).ndim == 3 and sheet.height > 3 * 128 and sheet.width > 5 * 128
 
