@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..learn_to_steer.emojiworld import FAMILIES
+from ..learn_to_steer.emojiworld import SHIPPED
 from ..learn_to_steer.errors import SteeringError
 from .compat import aliases
 from .types import CATEGORY
@@ -23,7 +23,7 @@ class LoadEmojiWorld(io.ComfyNode):
             description="A tiny text-to-image model (128 x 128 pixels, twelve emoji) that draws well and places badly. Good settings: "
             "20 steps, cfg 6, euler, scheduler simple.",
             inputs=[
-                io.Combo.Input("architecture", options=list(FAMILIES), default="unet", optional=True, tooltip='"unet": a UNet like Stable Diffusion\'s. "mmdit": a small transformer of the Flux layout, with joint attention.'),
+                io.Combo.Input("architecture", options=list(SHIPPED), default="unet", optional=True, tooltip='"unet": a UNet like Stable Diffusion\'s. "mmdit": a small transformer of the Flux layout, with joint attention. "-crowd": the same, trained on with up to five objects a picture.'),
             ],
             outputs=[
                 io.Model.Output("model", display_name="MODEL", tooltip="EmojiWorld's denoiser, for latents of 128 x 128 pixels."),

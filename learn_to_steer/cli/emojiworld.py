@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..emojiworld import FAMILIES, WEIGHTS
+from ..emojiworld import FAMILIES, WEIGHTS, shared_folder
 from ..errors import SteeringError
 from .arguments import DEVICES, Commands, command, number, whole
 from .files import staged, unwritable
@@ -258,7 +258,7 @@ def sheet(args: argparse.Namespace) -> None:
         )
     with staged(args.out.parent, [args.out.name]) as folder:
         model = ModelFolder(args.weights or WEIGHTS, True, args.model)
-        if not (model.path / JUDGE).is_file():
+        if not (shared_folder(model.path) / JUDGE).is_file():
             raise SteeringError(f"Expected EmojiWorld's judge in {model.path}, found none; train it first.")
         _scenes(model, args.seed).save(folder / args.out.name)
     print(f"Written: {args.out}")
@@ -286,7 +286,7 @@ def _scenes(model: ModelFolder, seed: int) -> Image.Image:
         if fitting := [r for r in DIRECTIONS if holds(a.box, r, b.box)]:
             captions.append(f"{article(a.name)} {PHRASES[fitting[0]][0]} {article(b.name)}")
             rendered.append(picture)
-    pipe, judge = load_pipeline(model, "cpu"), load_judge(model.path)
+    pipe, judge = load_pipeline(model, "cpu"), load_judge(shared_folder(model.path))
     columns = [rendered]
     for draw in range(SHEET_SEEDS):
         output = generate(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..emojiworld import FAMILIES, WEIGHTS
+from ..emojiworld import CROWD, FAMILIES, SHIPPED
 from ..errors import SteeringError
 from ..language import RelationTriplet, Understanding, understandings, written_triplet
 
@@ -42,17 +42,21 @@ class ModelFolder:
     def name(self) -> str:
         if not self.is_emojiworld:
             return self.path.resolve().name
-        return "EmojiWorld" if self.model == "unet" else "EmojiWorld-MMDiT"
+        name = "EmojiWorld" if self.model == "unet" else "EmojiWorld-MMDiT"
+        return f"{name}, for crowds" if self.path == CROWD else name
 
 
 def model_folder(path: Path | None) -> ModelFolder:
-    """The model in this folder; None or "unet" is EmojiWorld's UNet as shipped, "mmdit" its transformer. A folder with
-    EmojiWorld's judge is an EmojiWorld, and a folder mmdit inside it is its transformer.
+    """The model in this folder; None or "unet" is EmojiWorld's UNet as shipped, "mmdit" its transformer, and so on
+    (`SHIPPED`). A folder with EmojiWorld's judge is an EmojiWorld, and a folder mmdit inside it is its transformer.
 
     Raises SteeringError where there is no pipeline that can be steered.
     """
-    if path is None or str(path) in FAMILIES:
-        return ModelFolder(WEIGHTS, True, "unet" if path is None else str(path))
+    if path is None or str(path) in SHIPPED:
+        folder, model = SHIPPED["unet" if path is None else str(path)]
+        return ModelFolder(folder, True, model)
+    if path.resolve() == CROWD or path.resolve().parent == CROWD:
+        return ModelFolder(CROWD, True, "mmdit" if path.name == "mmdit" else "unet")
     if path.name == "mmdit" and (path.parent / JUDGE).is_file():
         return ModelFolder(path.parent, True, "mmdit")
     if not (path / "model_index.json").is_file():  # said here, before the heavy imports

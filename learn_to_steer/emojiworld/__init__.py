@@ -17,11 +17,23 @@ if TYPE_CHECKING:
 WEIGHTS = Path(__file__).parent / "weights"
 """Folder of the shipped weights; also a complete ``StableDiffusionPipeline`` folder."""
 
+CROWD = WEIGHTS / "crowd"
+"""Folder of both models trained on with up to five objects a picture; autoencoder, tokenizer and judge are those of
+`WEIGHTS`."""
+
 FAMILY = "emojiworld-unet"
 """Model family that the classifiers of EmojiWorld's UNet name."""
 
 FAMILIES = {"unet": FAMILY, "mmdit": "emojiworld-mmdit"}
 """EmojiWorld's models, and the family that the classifiers of each name."""
+
+SHIPPED = {
+    "unet": (WEIGHTS, "unet"),
+    "mmdit": (WEIGHTS, "mmdit"),
+    "unet-crowd": (CROWD, "unet"),
+    "mmdit-crowd": (CROWD, "mmdit"),
+}
+"""Names of the shipped models: their folder, and which model of `FAMILIES` it is."""
 
 STEPS = 20
 """Sampling steps that the figures are made with."""
@@ -35,16 +47,24 @@ def family_of(pipe: Any) -> str:
     return FAMILIES["mmdit" if hasattr(pipe, "transformer") else "unet"]
 
 
+def shared_folder(folder: Path) -> Path:
+    """Where the autoencoder, the tokenizer and the judge of a folder of EmojiWorld's lie."""
+    return WEIGHTS if folder == CROWD else folder
+
+
 def load_pipeline(
     folder: Path = WEIGHTS, device: str = "cpu", model: str = "unet"
 ) -> StableDiffusionPipeline | FluxPipeline:
     """EmojiWorld as a diffusers pipeline in float32, quiet.
 
-    model: "unet" | "mmdit", which of EmojiWorld's. Raises SteeringError when diffusers is missing or the folder holds no
-    model.
+    model: "unet" | "mmdit", which of the folder's, or the name of a shipped one (`SHIPPED`), for which the folder is not
+    looked at. Raises SteeringError when diffusers is missing or the folder holds no model.
     """
+    if model not in FAMILIES:
+        folder, model = SHIPPED[model]
     try:
         import diffusers
+        import transformers
     except ImportError as error:
         raise SteeringError(
             "Expected diffusers and transformers for EmojiWorld, but they are not installed; "
@@ -61,6 +81,13 @@ def load_pipeline(
         raise SteeringError(
             f"Expected EmojiWorld's weights in {folder}, found no model_index.json; reinstall."
         )
-    pipe = diffusers.StableDiffusionPipeline.from_pretrained(folder, local_files_only=True)
+    if (rest := shared_folder(folder)) != folder:
+        shared = {
+            "vae": diffusers.AutoencoderKL.from_pretrained(rest / "vae"),
+            "tokenizer": transformers.CLIPTokenizer.from_pretrained(rest / "tokenizer"),
+        }
+    else:
+        shared = {}
+    pipe = diffusers.StableDiffusionPipeline.from_pretrained(folder, local_files_only=True, **shared)
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(device, torch.float32)

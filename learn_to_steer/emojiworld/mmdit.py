@@ -16,7 +16,7 @@ from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from ..errors import SteeringError
-from . import GUIDANCE
+from . import GUIDANCE, shared_folder
 from .models import TEXT_LENGTH, TEXT_WIDTH
 from .world import IMAGE_SIZE
 
@@ -97,7 +97,8 @@ def load_mmdit_pipeline(folder: Path, device: str = "cpu") -> EmojiWorldFluxPipe
 
     Raises SteeringError where a part is missing.
     """
-    places = [folder / FOLDER / part for part in PARTS] + [folder / part for part in ("vae", "tokenizer")]
+    shared = shared_folder(folder)
+    places = [folder / FOLDER / part for part in PARTS] + [shared / part for part in ("vae", "tokenizer")]
     if missing := [str(place) for place in places if not place.is_dir()]:
         raise SteeringError(
             f"Expected EmojiWorld-MMDiT's weights in {folder}, found no {missing[0]}; reinstall, or train it with "
@@ -105,8 +106,8 @@ def load_mmdit_pipeline(folder: Path, device: str = "cpu") -> EmojiWorldFluxPipe
         )
     own = folder / FOLDER
     text = CLIPTextModel.from_pretrained(own / "text_encoder", local_files_only=True)
-    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-    vae = AutoencoderKL.from_pretrained(folder / "vae", local_files_only=True)
+    tokenizer = CLIPTokenizer.from_pretrained(shared / "tokenizer", local_files_only=True)
+    vae = AutoencoderKL.from_pretrained(shared / "vae", local_files_only=True)
     vae.register_to_config(shift_factor=0.0)
     pipe = EmojiWorldFluxPipeline(
         FlowMatchEulerDiscreteScheduler.from_pretrained(own / "scheduler", local_files_only=True),

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ...errors import SteeringError
-from .. import FAMILIES, FAMILY, WEIGHTS
+from .. import FAMILIES, FAMILY, SHIPPED, WEIGHTS, shared_folder
 from .autoencoder import comfy_archive_dtypes, load_vae
 from .flux_model import flux_model, patcher_of
 
@@ -53,16 +53,21 @@ def load_emojiworld(
 ) -> tuple[comfy.model_patcher.ModelPatcher, comfy.sd.CLIP, comfy.sd.VAE]:
     """MODEL, CLIP and VAE of EmojiWorld, not yet on a device.
 
-    model: "unet" (v-prediction on SD's noise schedule) or "mmdit" (Flux layout, rectified flow). Latents are 4 x 16 x 16
-    for the native 128 x 128 pixels; text is 32 tokens of width 128. Raises SteeringError when a file is missing.
+    model: "unet" (v-prediction on SD's noise schedule) or "mmdit" (Flux layout, rectified flow), of the folder, or the name
+    of a shipped one (`SHIPPED`), for which the folder is not looked at. Latents are 4 x 16 x 16 for the native 128 x 128
+    pixels; text is 32 tokens of width 128. Raises SteeringError when a file is missing.
     """
-    files = {name: folder / path for name, path in {**_MODELS[model], **_SHARED}.items()}
-    if missing := [str(path.relative_to(folder)) for path in files.values() if not path.is_file()]:
+    if model not in FAMILIES:
+        folder, model = SHIPPED[model]
+    shared = shared_folder(folder)
+    files = {name: folder / path for name, path in _MODELS[model].items()}
+    files |= {name: shared / path for name, path in _SHARED.items()}
+    if missing := [str(path.relative_to(shared)) for path in files.values() if not path.is_file()]:
         raise SteeringError(
-            f"Expected EmojiWorld's files in {folder}, but {', '.join(missing)} is missing; install the pack again."
+            f"Expected EmojiWorld's files in {shared}, but {', '.join(missing)} is missing; install the pack again."
         )
     build = _unet if model == "unet" else _transformer
-    return build(files), _clip(files), load_vae(folder)
+    return build(files), _clip(files), load_vae(shared)
 
 
 class _LatentFormat(comfy.latent_formats.SD15):
