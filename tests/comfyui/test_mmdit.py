@@ -13,7 +13,6 @@ from importlib import import_module
 import pytest
 import torch
 from conftest import PACK, PROMPT, ROOT, latents, options, steered, stock, world_of
-from safetensors.torch import load_file
 
 pytest.importorskip(
     "diffusers", reason="the host's interpreter has no diffusers; install it there to compare"
@@ -112,25 +111,6 @@ def test_without_its_weights_it_is_refused_in_one_sentence(node, folder, tmp_pat
     with pytest.raises(ValueError, match="mmdit/transformer") as error:
         loader.load_emojiworld(tmp_path, "mmdit")
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("architecture", "file", "name"),
-    [
-        ("unet-crowd", "unet", "time_embedding.linear_1.weight"),
-        ("mmdit-crowd", "mmdit/transformer", "x_embedder.weight"),
-    ],
-)
-def test_the_models_for_crowds_have_their_own_weights(node, importable, architecture, file, name):
-    from learn_to_steer.emojiworld import CROWD, WEIGHTS
-
-    model, clip, _ = node("LoadEmojiWorld", architecture=architecture)
-    inside = model.model.diffusion_model
-    ours = inside.time_embed[0].weight if file == "unet" else inside.img_in.weight
-    path = f"{file}/diffusion_pytorch_model.safetensors"
-    assert torch.equal(ours.cpu(), load_file(CROWD / path)[name].float())
-    assert not torch.equal(ours.cpu(), load_file(WEIGHTS / path)[name].float())
-    assert clip.encode_from_tokens(clip.tokenize(PROMPT)).shape == (1, 32, 128)
 
 
 def test_pictures_come_out(mmdit):
