@@ -55,10 +55,10 @@ TRAINED_ON = "rendered scenes of two emoji, inverted under right and under wrong
 
 
 def shipped(model: str = "unet") -> BatchTargets:
-    """The classifiers of one of EmojiWorld's models: name -> kind and layers. For the transformer there is none of the
-    published architecture, which takes minutes to fit and reads no better; `ablate` shows it."""
+    """The classifiers of one of EmojiWorld's models: name -> kind and layers. There is none of the published architecture,
+    which takes minutes to fit and reads no better; `ablate` shows it."""
     if model == "unet":
-        return {f"emojiworld-{kind}": (kind, CHOSEN_LAYERS) for kind in ("symmetric", "mean", "official")}
+        return {f"emojiworld-{kind}": (kind, CHOSEN_LAYERS) for kind in ("symmetric", "mean")}
     return {
         "emojiworld-mmdit-symmetric": ("symmetric", MMDIT_LAYERS),
         "emojiworld-mmdit-all": ("symmetric", None),
