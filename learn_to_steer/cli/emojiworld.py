@@ -286,7 +286,7 @@ def _scenes(model: ModelFolder, seed: int) -> Image.Image:
         if fitting := [r for r in DIRECTIONS if holds(a.box, r, b.box)]:
             captions.append(f"{article(a.name)} {PHRASES[fitting[0]][0]} {article(b.name)}")
             rendered.append(picture)
-    pipe, judge = load_pipeline(model, "cpu"), load_judge(shared_folder(model.path))
+    pipe, judge = load_pipeline(model, "cpu"), load_judge(model.path)
     columns = [rendered]
     for draw in range(SHEET_SEEDS):
         output = generate(

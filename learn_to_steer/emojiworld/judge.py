@@ -14,6 +14,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from ..evaluation.detections import Detection
+from . import shared_folder
 from .world import IMAGE_SIZE, OBJECTS, SPRITE_SIZES
 
 STRIDE = 4
@@ -53,9 +54,10 @@ class Judge(nn.Module):
 
 
 def load_judge(folder: Path) -> Judge:
-    """The trained judge of ``folder/judge.safetensors``, in evaluation mode."""
+    """The trained judge of a folder of EmojiWorld's, in evaluation mode."""
     judge = Judge()
-    judge.load_state_dict({k: v.float() for k, v in load_file(folder / "judge.safetensors").items()})
+    weights = load_file(shared_folder(folder) / "judge.safetensors")
+    judge.load_state_dict({k: v.float() for k, v in weights.items()})
     return judge.eval()
 
 

@@ -263,3 +263,13 @@ def test_goals_of_the_command_are_those_of_the_engine():
 def test_goals_and_seeds_out_of_range_are_refused(cli, tmp_path, arguments):
     result = cli("generate", PROMPT, *arguments, "--out", tmp_path / "new")
     assert result.code == 2 and "expected" in result.err and not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("model", ["unet-crowd", "mmdit-crowd"])
+def test_a_model_for_crowds_by_its_name(tmp_path, capsys, model):
+    """With its autoencoder, tokenizer and judge, which lie in another folder."""
+    asked = "a fox above a car to the left of a dog below a cactus"
+    arguments = ["--model", model, "--method", "attention", "--steps", "4", "--out", str(tmp_path)]
+    assert main(["generate", asked, *arguments]) == 0
+    assert "independent judge sees: plain" in capsys.readouterr().out
+    assert sorted(f.name for f in tmp_path.iterdir()) == FILES
