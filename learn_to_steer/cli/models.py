@@ -55,7 +55,7 @@ def model_folder(path: Path | None) -> ModelFolder:
     if path is None or str(path) in SHIPPED:
         folder, model = SHIPPED["unet" if path is None else str(path)]
         return ModelFolder(folder, True, model)
-    if path.resolve() == CROWD or path.resolve().parent == CROWD:
+    if CROWD.resolve() in (path.resolve(), path.resolve().parent):
         return ModelFolder(CROWD, True, "mmdit" if path.name == "mmdit" else "unet")
     if path.name == "mmdit" and (path.parent / JUDGE).is_file():
         return ModelFolder(path.parent, True, "mmdit")

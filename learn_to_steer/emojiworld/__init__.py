@@ -49,7 +49,19 @@ def family_of(pipe: Any) -> str:
 
 def shared_folder(folder: Path) -> Path:
     """Where the autoencoder, the tokenizer and the judge of a folder of EmojiWorld's lie."""
-    return WEIGHTS if folder == CROWD else folder
+    return WEIGHTS if folder.resolve() == CROWD.resolve() else folder
+
+
+def located(folder: Path, model: str) -> tuple[Path, str]:
+    """The folder and which model of `FAMILIES` it is. model: one of these, in `folder`, or a name of `SHIPPED`, for which
+    the folder is not looked at. Raises SteeringError for another name."""
+    if model in FAMILIES:
+        return folder, model
+    if model not in SHIPPED:
+        raise SteeringError(
+            f'Expected a model of EmojiWorld among {", ".join(SHIPPED)}, got "{model}"; choose one of them.'
+        )
+    return SHIPPED[model]
 
 
 def load_pipeline(
@@ -57,11 +69,10 @@ def load_pipeline(
 ) -> StableDiffusionPipeline | FluxPipeline:
     """EmojiWorld as a diffusers pipeline in float32, quiet.
 
-    model: "unet" | "mmdit", which of the folder's, or the name of a shipped one (`SHIPPED`), for which the folder is not
-    looked at. Raises SteeringError when diffusers is missing or the folder holds no model.
+    folder, model: see `located`. Raises SteeringError for an unknown model, when diffusers is missing, and where the folder
+    holds no model.
     """
-    if model not in FAMILIES:
-        folder, model = SHIPPED[model]
+    folder, model = located(folder, model)
     try:
         import diffusers
         import transformers

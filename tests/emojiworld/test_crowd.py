@@ -7,11 +7,21 @@ import pytest
 import torch
 
 from learn_to_steer.cli.models import load_reader, model_folder
-from learn_to_steer.emojiworld import CROWD, FAMILIES, GUIDANCE, SHIPPED, WEIGHTS, family_of, load_pipeline
+from learn_to_steer.emojiworld import (
+    CROWD,
+    FAMILIES,
+    GUIDANCE,
+    SHIPPED,
+    WEIGHTS,
+    family_of,
+    load_pipeline,
+    shared_folder,
+)
 from learn_to_steer.emojiworld.judge import EmojiWorldDetector, find_objects, load_judge
 from learn_to_steer.emojiworld.prompts import chains
 from learn_to_steer.emojiworld.render import aspects, render
 from learn_to_steer.emojiworld.world import sample_scene
+from learn_to_steer.errors import SteeringError
 from learn_to_steer.evaluation.run import judged
 from learn_to_steer.hosts.diffusers import PipelineSampler
 
@@ -67,3 +77,14 @@ def test_every_shipped_model_has_a_name_and_a_classifier():
     assert {folder.name for folder, _ in SHIPPED.values()} == {"weights", "crowd"}
     assert model_folder(CROWD) == model_folder(Path("unet-crowd"))
     assert model_folder(CROWD / "mmdit") == model_folder(Path("mmdit-crowd"))
+
+
+def test_its_folder_is_known_however_it_is_written(monkeypatch):
+    monkeypatch.chdir(CROWD.parent)
+    assert shared_folder(Path("crowd")) == WEIGHTS and shared_folder(WEIGHTS) == WEIGHTS
+    assert model_folder(Path("crowd/mmdit")) == model_folder(Path("mmdit-crowd"))
+
+
+def test_a_model_that_there_is_not_is_refused_with_the_names_of_those_that_there_are():
+    with pytest.raises(SteeringError, match='among unet, mmdit, unet-crowd, mmdit-crowd, got "vit"'):
+        load_pipeline(model="vit")

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ...errors import SteeringError
-from .. import FAMILIES, FAMILY, SHIPPED, WEIGHTS, shared_folder
+from .. import FAMILIES, FAMILY, WEIGHTS, located, shared_folder
 from .autoencoder import comfy_archive_dtypes, load_vae
 from .flux_model import flux_model, patcher_of
 
@@ -53,12 +53,11 @@ def load_emojiworld(
 ) -> tuple[comfy.model_patcher.ModelPatcher, comfy.sd.CLIP, comfy.sd.VAE]:
     """MODEL, CLIP and VAE of EmojiWorld, not yet on a device.
 
-    model: "unet" (v-prediction on SD's noise schedule) or "mmdit" (Flux layout, rectified flow), of the folder, or the name
-    of a shipped one (`SHIPPED`), for which the folder is not looked at. Latents are 4 x 16 x 16 for the native 128 x 128
-    pixels; text is 32 tokens of width 128. Raises SteeringError when a file is missing.
+    folder, model: see `located`; "unet" predicts v on SD's noise schedule, "mmdit" is of the Flux layout (rectified flow).
+    Latents are 4 x 16 x 16 for the native 128 x 128 pixels; text is 32 tokens of width 128. Raises SteeringError for an
+    unknown model and when a file is missing.
     """
-    if model not in FAMILIES:
-        folder, model = SHIPPED[model]
+    folder, model = located(folder, model)
     shared = shared_folder(folder)
     files = {name: folder / path for name, path in _MODELS[model].items()}
     files |= {name: shared / path for name, path in _SHARED.items()}
