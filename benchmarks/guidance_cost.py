@@ -6,7 +6,7 @@
 With an interpreter that can import the host, on the CPU. Networks of the host's own classes at the widths of Stable
 Diffusion 1.5, XL and Flux, of reduced depth and random weights; UNets are given a plain and a conditional row, Flux one
 conditional row. Time: CPU seconds of a pass, the best of some, plain and guided in turn. Memory: the peak of the process
-above that before the pass, each in a process of its own. "run": a run of 20 steps of which 8 are guided. A model of full
+above that before the pass, each in a process of its own. "run": a run of 20 steps of which 12 are guided. A model of full
 depth has the same share of guided layers, so time keeps its ratio; its weights come on top of both peaks.
 """
 
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-STEPS, GUIDED = 20, 8
+STEPS, GUIDED = 20, 12
 
 UNET = {
     "image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": 320, "use_spatial_transformer": True,
@@ -108,6 +108,7 @@ def work(name: str, size: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
         [0],
         4.0,
         background=0.3,
+        width=0.3,
     )
     located = located_layers(network)
     names = guidance.guided_layers([one.layer for one in located])

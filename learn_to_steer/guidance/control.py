@@ -31,7 +31,7 @@ class AttentionGuidance:
     slots (None: the image is not guided). columns (B, K, T): tokens of the objects, see `bias.token_columns`. steps:
     indices of the run's steps that are guided, see `steering.steered_steps`. strength: of the bias, in the unit of
     `plan.strength`. tokens (B, T): 1 at those of the whole prompt and at its begin, 0 at its end and the padding (None: 1
-    everywhere). background: see `GuidancePlan.background`.
+    everywhere). background, width: see `GuidancePlan`.
 
     The maps that `observe` is given must come from logits without the bias.
     """
@@ -44,6 +44,7 @@ class AttentionGuidance:
     strength: float
     tokens: Tensor | None = None
     background: float = 0.0
+    width: float = 0.35
     record: list[GuidedStep] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -125,10 +126,10 @@ class AttentionGuidance:
                 whole[image, : len(layout)] = (
                     hard_fields(layout, height, width)
                     if self.plan.hard
-                    else object_fields(layout, height, width, self.plan.width)
+                    else object_fields(layout, height, width, self.width)
                 )
                 if self._has_background:
-                    field_of = background_field(layout, height, width, self.plan.width)
+                    field_of = background_field(layout, height, width, self.width)
                     whole[image, -1] = self.background * field_of
             self._made[height, width] = whole
         gates = self.gates()

@@ -33,6 +33,9 @@ SIDE = 0.5
 _NEAR = 0.42
 """Wanted distance of two objects that are next to each other, in shares of the shorter side."""
 
+_APART = 0.45
+"""Wanted distance of any two objects, in shares of the shorter side."""
+
 _SEARCHED = 1024
 _REFINED, _ROUNDS = 192, 14
 
@@ -142,6 +145,13 @@ class _Axis:
     pairs: list[tuple[int, int, float]]
     low: np.ndarray
     high: np.ndarray
+
+    @property
+    def in_a_row(self) -> list[tuple[int, int]]:
+        """The pairs of which one object lies between two others. They stand in a line: a step aside, which would take them
+        farther apart, is where models push the middle one out of the row."""
+        firsts, seconds = {a for a, _, _ in self.pairs}, {b for _, b, _ in self.pairs}
+        return [(a, b) for a, b, _ in self.pairs if a in seconds or b in firsts]
 
 
 @lru_cache(maxsize=256)
@@ -271,9 +281,13 @@ def _score(
             along, across = np.abs(offset[:, axis]), np.abs(offset[:, 1 - axis])
             score -= 10 * np.maximum(0, across - 0.4 * along)
     if places.shape[1] > 1:
+        wanted = np.full((places.shape[1],) * 2, _APART)
+        for a, b in (pair for one in axes for pair in one.in_a_row):
+            wanted[a, b] = wanted[b, a] = MARGIN
+        np.fill_diagonal(wanted, 1e-9)
         between = (places[:, :, None] - places[:, None]) * stretch
-        apart = np.linalg.norm(between, axis=-1) + 9 * np.eye(places.shape[1])
-        score += 6 * np.minimum(apart.min((1, 2)), 0.45)
+        apart = np.linalg.norm(between, axis=-1) / wanted + np.eye(places.shape[1])
+        score += 6 * _APART * np.minimum(apart.min((1, 2)), 1)
     score -= 0.3 * np.abs(places - 0.5).sum((1, 2))
     if known.any():
         score -= 6 * np.abs(places - wish)[:, known].sum((1, 2))

@@ -13,6 +13,9 @@ from ..steering import SteeringPlan
 Method = Literal["gradient", "attention", "both"]
 """How to steer: moves of the latent, a bias on the attention, or the bias first and moves where they are still needed."""
 
+SETTLED = 0.2
+"""Share of a model's schedule at which the objects have their places."""
+
 _EDGE = 1e-4
 """Shares are compared with this tolerance: 6 / 20 is not before 0.3."""
 
@@ -24,11 +27,11 @@ class GuidancePlan:
     """When, how strongly and in which layers.
 
     start, end: the part of the model's own schedule that is guided, as shares of it (as `SteeringPlan` has them): a step is
-    guided where it begins in [start, end). A second pass that begins in the second half of it is not guided at all: the
-    objects of its picture have their places, which a new layout would only disturb.
+    guided where it begins in [start, end). A second pass that begins behind `SETTLED` is not guided at all: the objects of
+        its picture have their places, which a new layout would only disturb.
     strength: of the bias, in standard deviations of the model's own image-to-text logits (see `strength`). None = what was
         found for the model's family; 0 switches guidance off at no cost.
-    width: standard deviation of an object's peak, in widths of its place.
+    width: standard deviation of an object's peak, in widths of its place. None = what was found for the model's family.
     background: strength of the background's field by that of the objects' (see `bias`). None = what was found for the
         model's family; 0 leaves the background alone.
     reached: probability from which the classifier switches a relation off, until it is lost again (None: guidance is on
@@ -39,9 +42,9 @@ class GuidancePlan:
     """
 
     start: float = 0.0
-    end: float = 0.4
+    end: float = 0.6
     strength: float | None = None
-    width: float = 0.35
+    width: float | None = None
     background: float | None = None
     reached: float | None = None
     layers: tuple[str, ...] | None = None
@@ -66,8 +69,10 @@ class GuidancePlan:
                     f"Expected {name} to be a number of 0 or more, or none, got {value!r}; none is what was found for the "
                     "model."
                 )
-        if not _number(self.width) or not self.width > 0:
-            raise SteeringError(f"Expected a width above 0, got {self.width!r}; 0.35 is a good value.")
+        if self.width is not None and (not _number(self.width) or not self.width > 0):
+            raise SteeringError(
+                f"Expected a width above 0, or none, got {self.width!r}; none is what was found for the model."
+            )
         if self.reached is not None and (not _number(self.reached) or not 0 < self.reached <= 1):
             raise SteeringError(
                 f"Expected reached in (0, 1] or none, got {self.reached!r}; 0.98 is a good value."
@@ -107,7 +112,7 @@ class GuidancePlan:
         # 25, 50, 75, 100%). A second pass of as few begins there too and ends one step before it (33, 67%).
         step = later[0] - begin if later else 0.0
         whole = bool(later) and begin <= step + _EDGE and later[-1] > 1 - step / 2
-        if inside and not whole and begin > (self.start + self.end) / 2 + _EDGE:
+        if inside and not whole and begin > max(self.start, SETTLED) + _EDGE:
             return [], (
                 f"Attention not guided: this run begins at {begin:.0%} of the model's schedule, where the objects have "
                 "their places already."

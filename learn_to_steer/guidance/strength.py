@@ -59,20 +59,22 @@ class ModelSpread:
 @dataclass(frozen=True)
 class Calibrated:
     """What was found for a family. strength: in standard deviations, see `ModelSpread`. background: see
-    `GuidancePlan.background`. measured: on pictures; else assumed from a family that is built alike."""
+    `GuidancePlan.background`. width: see `GuidancePlan.width`. measured: on pictures; else assumed from a family that is
+    built alike."""
 
     strength: float
     background: float
+    width: float
     measured: bool
 
 
 STRENGTHS: dict[str, Calibrated] = {
-    "emojiworld-unet": Calibrated(7.0, 0.3, True),
-    "emojiworld-mmdit": Calibrated(2.6, 0.0, True),
-    "sd1": Calibrated(7.0, 0.3, False),
-    "sd2": Calibrated(7.0, 0.3, False),
-    "sdxl": Calibrated(7.0, 0.3, False),
-    "flux": Calibrated(2.6, 0.0, False),
+    "emojiworld-unet": Calibrated(6.0, 0.3, 0.3, True),
+    "emojiworld-mmdit": Calibrated(2.6, 0.0, 0.35, True),
+    "sd1": Calibrated(6.0, 0.3, 0.3, False),
+    "sd2": Calibrated(6.0, 0.3, 0.3, False),
+    "sdxl": Calibrated(6.0, 0.3, 0.3, False),
+    "flux": Calibrated(2.6, 0.0, 0.35, False),
 }
 """Family -> what was found for it."""
 

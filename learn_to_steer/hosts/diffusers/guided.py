@@ -107,6 +107,7 @@ class Guided:
             found.strength if plan.strength is None else plan.strength,
             tokens,
             found.background if plan.background is None else plan.background,
+            found.width if plan.width is None else plan.width,
         )
         device = torch.device(run.pipe._execution_device)
         made.guide = Guide(control, run.model, places, kind, schedule.steps, device, family, wanted.objects)

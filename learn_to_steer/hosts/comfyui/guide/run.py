@@ -80,6 +80,7 @@ class GuidedRun:
             own * strength,
             tokens,
             found.background if plan.background is None else plan.background,
+            found.width if plan.width is None else plan.width,
         )
         self._spread = ModelSpread(len(wanted.targets), len(self.names))
         self.record = GuidedRecord(
