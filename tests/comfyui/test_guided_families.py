@@ -129,7 +129,7 @@ def test_a_narrow_unet_of_each_layout(pack, node, config):
     )
     objects, own = [[2, 3], [6]], [0, 1, 2, 3, 4, 5, 6, 7]
     control = guidance.AttentionGuidance(
-        guidance.GuidancePlan(width=WIDTH),
+        guidance.GuidancePlan(),
         [[module("objectives").RelationTarget(0, 1, "right of")]],
         [layout],
         guidance.token_columns([objects], 9),
@@ -137,6 +137,7 @@ def test_a_narrow_unet_of_each_layout(pack, node, config):
         STRENGTH,
         torch.tensor([[1.0] * len(own) + [0.0]]),
         BACKGROUND,
+        WIDTH,
     )
     x = torch.randn(2, 4, 16, 32, generator=torch.Generator().manual_seed(1))
     missed = []

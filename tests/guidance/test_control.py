@@ -52,6 +52,15 @@ def test_all_objects_are_guided_until_something_is_read():
     assert not fields[1].any()
 
 
+def test_peaks_are_as_wide_as_they_are_said_to_be():
+    """A place is 0.5 wide: one standard deviation of 0.25 places from its middle at 0.5 is at 0.375 and 0.625."""
+    row = guidance(width=0.25).fields(1, 4)[2, 0]
+    assert row.tolist() == pytest.approx(
+        [2 * np.exp(-4.5) - 1, 2 * np.exp(-0.5) - 1] + row[:2].flip(0).tolist()
+    )
+    assert (guidance(width=0.4).fields(4, 6)[0] >= guidance(width=0.3).fields(4, 6)[0]).all()
+
+
 def test_a_plan_may_ask_for_hard_boxes():
     fields = guidance(GuidancePlan(hard=True)).fields(4, 6)
     assert torch.equal(fields[0], hard_fields(THREE, 4, 6))
@@ -123,6 +132,10 @@ def test_steps_begin_inside_the_plans_share():
     # The last two of three even steps, and the last three of four.
     for second_pass in ([1 / 3, 2 / 3], [0.25, 0.5, 0.75]):
         assert "have their places already" in GuidancePlan(end=0.4).steps(second_pass)[1]
+    # From a fifth of the schedule on a second pass is left alone, however much of a first one is guided.
+    for begin, guided in ((0.2, True), (0.25, False)):
+        assert bool(GuidancePlan(end=0.9).steps([begin + i / 20 for i in range(10)])[0]) == guided
+    assert GuidancePlan(start=0.4, end=0.6).steps([0.4 + i / 20 for i in range(12)])[0] == [0, 1, 2, 3]
     late = [0.5 + i / 20 for i in range(10)]
     steps, why = GuidancePlan(end=0.3).steps(late)
     assert steps == []

@@ -43,6 +43,21 @@ def test_what_follows_from_two_relations_holds_twice_as_far():
     assert first < second < third
 
 
+@pytest.mark.parametrize("aspect", [0.6, 1.0, 1.6])
+@pytest.mark.parametrize("relation", SIGNS)
+def test_three_in_a_row_stand_in_a_line(relation, aspect):
+    """A step aside of the middle one takes it nearer to breaking GenEval's rule, which wants a relation along its axis."""
+    layout = solve_layout(3, [target(0, relation, 1), target(1, relation, 2)], aspect=aspect)
+    across = layout.places[:, 1 - SIGNS[relation][0]]
+    assert np.ptp(across) <= 0.04
+
+
+def test_what_is_above_and_what_is_beside_the_same_object_keep_a_distance():
+    layout = solve_layout(3, [target(0, "above", 1), target(1, "to the left of", 2)])
+    between = np.linalg.norm(layout.places[:, None] - layout.places[None], axis=-1) + 9 * np.eye(3)
+    assert between.min() >= 0.44
+
+
 def test_the_objects_of_a_long_chain_share_the_room():
     layout = solve_layout(9, [target(i, "to the left of", i + 1) for i in range(8)])
     gaps = np.diff(layout.places[:, 0])
