@@ -35,8 +35,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model", choices=("unet", "mmdit"))
-    parser.add_argument("relations", type=int, choices=(1, 2, 3))
+    parser.add_argument("model", choices=("unet", "mmdit", "unet-crowd", "mmdit-crowd"))
+    parser.add_argument("relations", type=int, choices=(1, 2, 3, 4))
     parser.add_argument("--pictures", type=int, default=64)
     parser.add_argument("--seed", type=int, default=95)
     parser.add_argument("--plans", nargs="+", default=[""])
