@@ -50,7 +50,7 @@ def peer(name: str, learned: Objective, layers: Sequence[str] | None) -> Setting
         return Setting(name, apart, None, method="attention", guidance=GuidancePlan.preset("attention"))
     if name == "hard-boxes":
         # So many standard deviations of the logits leave nothing of a word outside its box.
-        masks = GuidancePlan.preset("attention", hard=True, strength=30.0, background=0.0)
+        masks = GuidancePlan.preset("attention", hard=True, strength=30.0, background=0.0, end=0.4)
         return Setting(name, None, None, method="attention", guidance=masks)
     if name in ("both", "thorough"):
         plan = plan_for("fast" if name == "both" else name, "both")
