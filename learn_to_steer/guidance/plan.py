@@ -28,7 +28,7 @@ class GuidancePlan:
 
     start, end: the part of the model's own schedule that is guided, as shares of it (as `SteeringPlan` has them): a step is
     guided where it begins in [start, end). A second pass that begins behind `SETTLED` is not guided at all: the objects of
-        its picture have their places, which a new layout would only disturb.
+    its picture have their places, which a new layout would only disturb.
     strength: of the bias, in standard deviations of the model's own image-to-text logits (see `strength`). None = what was
         found for the model's family; 0 switches guidance off at no cost.
     width: standard deviation of an object's peak, in widths of its place. None = what was found for the model's family.
